@@ -1,0 +1,40 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+
+export interface EventuallyOptions {
+  within?: number
+  every?: number
+}
+
+export async function eventually<T>(
+  check: () => T | Promise<T>,
+  { within = 2000, every = 10 }: EventuallyOptions = {},
+): Promise<T> {
+  const deadline = performance.now() + within
+  let failure: unknown = new Error(`nothing happened within ${within} ms`)
+  for (;;) {
+    try {
+      const result = await answerBefore(deadline, check)
+      if (result !== false) return result
+      failure = new Error(`still false after ${within} ms: ${check}`)
+    } catch (error) {
+      if (!(error instanceof CheckHung)) failure = error
+    }
+    if (performance.now() + every >= deadline) throw failure
+    await sleep(every)
+  }
+}
+
+class CheckHung extends Error {}
+
+// A check that asks a paused server never answers; without this the deadline would never be looked at.
+async function answerBefore<T>(deadline: number, check: () => T | Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const hung = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new CheckHung()), Math.max(deadline - performance.now(), 0))
+  })
+  try {
+    return await Promise.race([check(), hung])
+  } finally {
+    clearTimeout(timer)
+  }
+}

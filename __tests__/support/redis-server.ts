@@ -1,0 +1,133 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Redis, type RedisOptions } from 'ioredis'
+import { freePort } from './free-port.js'
+import { type RedisProcess, spawnRedis } from './redis-process.js'
+import { createCertificates } from './tls.js'
+
+export interface StartOptions {
+  port?: number
+  args?: readonly string[]
+  tls?: boolean
+  password?: string
+  /** Given the server's own folder, returns arguments that must come first, such as a configuration file. */
+  prepare?: (dir: string) => Promise<readonly string[]>
+}
+
+export interface RedisServer {
+  readonly port: number
+  readonly url: string
+  readonly ca: string | undefined
+  pause(): void
+  resume(): void
+  kill(): Promise<void>
+  restart(): Promise<void>
+  stop(): Promise<void>
+  client(): Redis
+}
+
+type Connection = Omit<RedisOptions, 'replyMapping'>
+
+export async function startRedis(options: StartOptions = {}): Promise<RedisServer> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await startOn(options.port ?? (await freePort()), options)
+    } catch (error) {
+      const taken = error instanceof Error && error.message.includes('already in use')
+      if (!taken || options.port !== undefined || attempt === 5) throw error
+    }
+  }
+}
+
+async function startOn(port: number, { args = [], tls = false, password, prepare }: StartOptions) {
+  const dir = await mkdtemp(join(tmpdir(), 'holdfast-redis-'))
+  const certificates = tls ? await createCertificates(dir) : undefined
+  const listen = certificates
+    ? ['--port', '0', '--tls-port', `${port}`, '--tls-auth-clients', 'no', ...certificates.serverArgs]
+    : ['--port', `${port}`]
+  const argv = [
+    ...((await prepare?.(dir)) ?? []),
+    ...listen,
+    ...['--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'no', '--repl-diskless-sync-delay', '0'],
+    ...(password === undefined ? [] : ['--requirepass', password]),
+    ...args,
+  ]
+  const connection: Connection = {
+    host: '127.0.0.1',
+    port,
+    lazyConnect: true,
+    // ioredis keeps this timer running after it disconnects from a server that is gone.
+    disconnectTimeout: 50,
+    ...(password === undefined ? {} : { password }),
+    ...(certificates ? { tls: { ca: certificates.ca } } : {}),
+  }
+
+  const start = async () => {
+    const started = spawnRedis(argv, dir)
+    await untilReady(started, connection)
+    return started
+  }
+  const clear = () => rm(dir, { recursive: true, force: true })
+
+  let redis = await start().catch(async (error) => {
+    await clear()
+    throw error
+  })
+  let inspector: Redis | undefined
+  const login = password === undefined ? '' : `:${encodeURIComponent(password)}@`
+  const server: RedisServer = {
+    port,
+    url: `${tls ? 'rediss' : 'redis'}://${login}127.0.0.1:${port}`,
+    ca: certificates?.ca,
+    pause: () => redis.signal('SIGSTOP'),
+    resume: () => redis.signal('SIGCONT'),
+    kill: () => redis.kill(),
+    async restart() {
+      await redis.kill()
+      redis = await start()
+    },
+    async stop() {
+      inspector?.disconnect()
+      inspector = undefined
+      await redis.kill()
+      await clear()
+    },
+    client() {
+      inspector ??= quiet(new Redis({ ...connection, retryStrategy: () => 20, maxRetriesPerRequest: 50 }))
+      return inspector
+    },
+  }
+  return server
+}
+
+async function untilReady(started: RedisProcess, connection: Connection): Promise<void> {
+  const deadline = performance.now() + 10_000
+  while ((await answeringProcess(connection)) !== started.pid) {
+    if (started.running && performance.now() < deadline) {
+      await sleep(5)
+      continue
+    }
+    await started.kill()
+    throw new Error(`redis-server on port ${connection.port} did not start:\n${started.output()}`)
+  }
+}
+
+// A server that another process started may hold the port and answer in place of ours.
+async function answeringProcess(connection: Connection): Promise<number | undefined> {
+  const probe = quiet(new Redis({ ...connection, retryStrategy: () => null, connectTimeout: 1000 }))
+  try {
+    await probe.connect()
+    return Number(/process_id:(\d+)/.exec(await probe.info('server'))?.[1])
+  } catch {
+    return undefined
+  } finally {
+    probe.disconnect()
+  }
+}
+
+// An 'error' event nobody listens to would end the test run.
+function quiet(redis: Redis): Redis {
+  return redis.on('error', () => {})
+}
