@@ -1,0 +1,21 @@
+// Redis: the shared manager
+export {
+  type CallOptions,
+  createRedisManager,
+  type FallbackReason,
+  isRedisCommandError,
+  isRedisUnavailable,
+  RedisCommandError,
+  type RedisHealth,
+  type RedisManager,
+  type RedisManagerOptions,
+  type RedisState,
+  type RedisTransition,
+  RedisUnavailableError,
+} from './redis/index.js'
+
+// Shared: errors, durations, events
+export type { Duration } from './shared/duration.js'
+export { ConfigurationError, HoldfastError, isConfigurationError, isHoldfastError } from './shared/errors.js'
+export type { EventCatalogue } from './shared/events.js'
+export type { Logger } from './shared/logger.js'

@@ -1,0 +1,107 @@
+import type { Emitter } from '../shared/emitter.js'
+import type { EventCatalogue } from '../shared/events.js'
+import type { RedisClient } from './client.js'
+import { classify, type UnavailableReason } from './errors.js'
+import type { RedisCall } from './events.js'
+import type { Link } from './link.js'
+
+export interface GateOptions {
+  readonly link: Link
+  readonly client: RedisClient | undefined
+  readonly deadline: number
+  readonly maxInFlight: number
+  readonly events: Emitter<EventCatalogue>
+}
+
+/** Why a call has no reply: the outage's reason, or what was thrown. */
+export type Failed = (reason: UnavailableReason | 'error', error?: Error) => void
+
+/** While a deadline has been missed and nothing was heard since, later calls wait no longer than this. */
+const SUSPECT_MS = 15
+
+/** Every command passes here: refused at once when Redis is known to be away, else bounded by a deadline. */
+export class Gate {
+  readonly #options: GateOptions
+  #inFlight = 0
+  #epoch = 0
+
+  constructor(options: GateOptions) {
+    this.#options = options
+  }
+
+  get inFlight(): number {
+    return this.#epoch === this.#options.link.epoch ? this.#inFlight : 0
+  }
+
+  /** Why a call would be refused now, or `undefined`. Builds nothing: this is the whole cost of a known outage. */
+  refusal(): UnavailableReason | undefined {
+    const { link } = this.#options
+    if (!link.usable) return link.state === 'up' ? 'down' : link.state
+    if (this.#epoch !== link.epoch) {
+      // What was in flight on a lost connection is never answered.
+      this.#epoch = link.epoch
+      this.#inFlight = 0
+    }
+    return this.#inFlight < this.#options.maxInFlight ? undefined : 'overloaded'
+  }
+
+  /** Call only where {@link refusal} is undefined. Exactly one of `done` and `failed` is called, once. */
+  send<T>(
+    operation: string,
+    command: (client: RedisClient) => Promise<T>,
+    deadline: number | undefined,
+    done: (reply: T) => void,
+    failed: Failed,
+  ): void {
+    const { link, events } = this.#options
+    const epoch = this.#epoch
+    const started = events.listens('redis.call') ? performance.now() : undefined
+    let waiting = true
+    this.#inFlight++
+
+    const settle = (outcome: RedisCall['outcome']): boolean => {
+      if (!waiting) return false
+      waiting = false
+      clearTimeout(timer)
+      if (started !== undefined) {
+        events.emit('redis.call', { operation, outcome, durationMs: performance.now() - started })
+      }
+      return true
+    }
+    const late = (): void => {
+      if (!settle('timeout')) return
+      link.missed(`no answer within ${limit} ms`)
+      failed('timeout')
+    }
+    const limit = deadline ?? (link.suspect ? Math.min(SUSPECT_MS, this.#options.deadline) : this.#options.deadline)
+    // After a blocked event loop timers run before the socket is read: the reply may be waiting there.
+    const timer = setTimeout(() => setImmediate(late), limit)
+
+    let reply: Promise<T>
+    try {
+      reply = command(this.#options.client as RedisClient)
+    } catch (error) {
+      reply = Promise.reject(error)
+    }
+    reply.then(
+      (value) => {
+        if (epoch === this.#epoch) this.#inFlight--
+        if (!settle('ok')) return
+        link.answered()
+        done(value)
+      },
+      (error: Error) => {
+        if (epoch === this.#epoch) this.#inFlight--
+        if (!settle('error')) return
+        const failure = classify(error)
+        if (failure === 'outage') {
+          link.missed(error.message)
+          failed('lost', error)
+        } else {
+          if (failure === 'reply') link.answered()
+          failed('error', error)
+        }
+      },
+    )
+  }
+}

@@ -1,0 +1,218 @@
+import { type Duration, toMs } from '../shared/duration.js'
+import { createEmitter, type Unsubscribe } from '../shared/emitter.js'
+import type { EventCatalogue } from '../shared/events.js'
+import { risksOf } from './borrow.js'
+import { masters, type RedisClient } from './client.js'
+import { connect, connectOnce } from './connection.js'
+import { disconnect } from './disconnect.js'
+import { classify, RedisCommandError, RedisUnavailableError, type UnavailableReason } from './errors.js'
+import type { RedisState } from './events.js'
+import { Gate } from './gate.js'
+import { healthOf, type RedisHealth } from './health.js'
+import { createKeyspace, type Keyspace } from './keys.js'
+import { Link } from './link.js'
+import type { RedisManagerOptions } from './options.js'
+import { createPool, type Pool } from './pool.js'
+import { resolveSettings } from './settings.js'
+import { createSubscriber, type Subscriber } from './subscriber.js'
+
+/** Sends commands with the client; everything it awaits counts against the deadline. */
+export type RedisCommand<T> = (client: RedisClient) => Promise<T>
+
+/** Why the fallback is asked. `error`: Redis answered with an error (logged once per operation). */
+export type FallbackReason = UnavailableReason | 'error'
+
+export interface CallOptions {
+  /** Instead of the manager's `commandTimeout`; for administration, not for the request path. */
+  readonly deadline?: Duration
+}
+
+/** The one owner of all connections, and the only place that knows Redis can fail. */
+export interface RedisManager {
+  readonly state: RedisState
+  /** True while commands are sent; false means that fallbacks answer at once. */
+  readonly available: boolean
+  readonly keys: Keyspace
+  readonly subscriber: Subscriber
+  readonly pool: Pool
+  /** Fails open: what `command` resolves to, else, in time, what `fallback` returns. Never rejects because of Redis. */
+  attempt<T>(
+    operation: string,
+    command: RedisCommand<T>,
+    fallback: (reason: FallbackReason) => T | Promise<T>,
+    options?: CallOptions,
+  ): Promise<T>
+  /** Fails closed: rejects, in time, with {@link RedisUnavailableError} or {@link RedisCommandError}. */
+  execute<T>(operation: string, command: RedisCommand<T>, options?: CallOptions): Promise<T>
+  on<Type extends keyof EventCatalogue>(type: Type, listener: (event: EventCatalogue[Type]) => void): Unsubscribe
+  /** For features: an event of the catalogue. */
+  emit<Type extends keyof EventCatalogue>(type: Type, event: EventCatalogue[Type]): void
+  /** For features: whether building an event is worth it. */
+  listens(type: keyof EventCatalogue): boolean
+  /** For features: says something to the operator once per code. */
+  warn(code: string, message: string): void
+  health(): Promise<RedisHealth>
+  /** True as soon as Redis is usable, false where it is not within the time. Never rejects. @default '2s' */
+  ready(within?: Duration): Promise<boolean>
+  /** Drains and closes every connection within a second, whatever their state. Idempotent. */
+  close(): Promise<void>
+}
+
+const CLOSE_MS = 500
+
+/**
+ * Opens the shared connection. Returns at once and never throws because Redis is absent: it is picked up when it
+ * appears. Throws a `ConfigurationError` for options or variables out of their range.
+ *
+ * @example
+ * ```ts
+ * import { createRedisManager } from 'holdfast'
+ *
+ * const redis = createRedisManager({ url: 'redis://127.0.0.1:6379', keyPrefix: 'shop' })
+ * const visits = await redis.attempt('visits', (client) => client.incr(redis.keys.key('visits')), () => 0)
+ * await redis.close()
+ * ```
+ */
+export function createRedisManager(options: RedisManagerOptions = {}): RedisManager {
+  const settings = resolveSettings(options)
+  const { target, logger, commandTimeout } = settings
+  const keys = createKeyspace(settings.keyPrefix)
+  const events = createEmitter<EventCatalogue>((error) => {
+    logger.error(`holdfast: an event listener threw: ${error instanceof Error ? error.stack : String(error)}`)
+  })
+  const risks = target.kind === 'borrowed' ? risksOf(target.client) : []
+  const client =
+    target.kind === 'none' ? undefined : target.kind === 'borrowed' ? target.client : connect(settings, 'command')
+  const link = new Link({
+    client,
+    deadline: commandTimeout,
+    probeInterval: settings.probeInterval,
+    breakerThreshold: settings.breakerThreshold,
+    events,
+    logger,
+  })
+  const gate = new Gate({ link, client, deadline: commandTimeout, maxInFlight: settings.maxInFlight, events })
+  const subscriber = createSubscriber(
+    () => (client === undefined || link.state === 'closed' ? undefined : connectOnce(settings, 'subscriber', client)),
+    (error) => logger.error(`holdfast: a message handler threw: ${String(error)}`),
+  )
+  const pool = createPool({
+    open: () => (client === undefined ? undefined : connect(settings, 'blocking')),
+    max: settings.maxConnections,
+  })
+  const warned = new Set<string>()
+  let closing: Promise<void> | undefined
+
+  const manager: RedisManager = {
+    get state() {
+      return link.state
+    },
+    get available() {
+      return link.usable
+    },
+    keys,
+    subscriber,
+    pool,
+    attempt(operation, command, fallback, call) {
+      const refusal = gate.refusal()
+      if (refusal !== undefined) {
+        refused(operation)
+        return fall(fallback, refusal)
+      }
+      return new Promise((resolve, reject) => {
+        gate.send(operation, command, deadlineOf(call), resolve, (reason, error) => {
+          if (reason === 'error') reportError(operation, error)
+          fall(fallback, reason).then(resolve, reject)
+        })
+      })
+    },
+    execute(operation, command, call) {
+      const refusal = gate.refusal()
+      if (refusal !== undefined) {
+        refused(operation)
+        return Promise.reject(new RedisUnavailableError(operation, refusal))
+      }
+      return new Promise((resolve, reject) => {
+        gate.send(operation, command, deadlineOf(call), resolve, (reason, error) => {
+          if (reason !== 'error') reject(new RedisUnavailableError(operation, reason, error))
+          else
+            reject(error !== undefined && classify(error) === 'reply' ? new RedisCommandError(operation, error) : error)
+        })
+      })
+    },
+    on: events.on,
+    emit: events.emit,
+    listens: events.listens,
+    warn(code, message) {
+      if (warned.has(code)) return
+      warned.add(code)
+      logger.warn(`holdfast: ${message} [${code}]`)
+      events.emit('warning', { code, message })
+    },
+    health: () => healthOf(link, gate, ping),
+    ready: (within = 2000) => untilUsable(toMs(within)),
+    close() {
+      closing ??= close()
+      return closing
+    },
+  }
+  for (const { code, message } of risks) manager.warn(code, message)
+  return manager
+
+  function refused(operation: string): void {
+    if (events.listens('redis.call')) events.emit('redis.call', { operation, outcome: 'refused', durationMs: 0 })
+  }
+
+  function reportError(operation: string, error: Error | undefined): void {
+    const kind = /^[A-Z]+(?= )/.exec(error?.message ?? '')?.[0] ?? error?.name ?? 'Error'
+    manager.warn(
+      `HOLDFAST_REDIS_ERROR:${operation}:${kind}`,
+      `Redis refused ${operation} with ${kind}; the fallback answered`,
+    )
+  }
+
+  function ping(): Promise<number | undefined> {
+    const started = performance.now()
+    return manager.attempt(
+      'ping',
+      async (it) => {
+        await Promise.all(masters(it).map((node) => node.ping()))
+        return performance.now() - started
+      },
+      () => undefined,
+    )
+  }
+
+  function untilUsable(ms: number): Promise<boolean> {
+    if (link.usable) return Promise.resolve(true)
+    return new Promise((resolve) => {
+      const settle = (answer: boolean): void => {
+        clearTimeout(timer)
+        for (const off of offs) off()
+        resolve(answer)
+      }
+      const offs = [events.on('up', () => settle(true)), events.on('recovered', () => settle(true))]
+      const timer = setTimeout(() => settle(false), ms)
+    })
+  }
+
+  async function close(): Promise<void> {
+    const open = link.state === 'up'
+    link.close()
+    subscriber.close()
+    const owned = target.kind === 'borrowed' || client === undefined ? [] : [disconnect(client, open ? CLOSE_MS : 0)]
+    await Promise.all([...owned, pool.close()])
+  }
+}
+
+function deadlineOf(call: CallOptions | undefined): number | undefined {
+  return call?.deadline === undefined ? undefined : toMs(call.deadline)
+}
+
+function fall<T>(fallback: (reason: FallbackReason) => T | Promise<T>, reason: FallbackReason): Promise<T> {
+  try {
+    return Promise.resolve(fallback(reason))
+  } catch (error) {
+    return Promise.reject(error)
+  }
+}
