@@ -5,12 +5,16 @@ const config: Config = {
   testEnvironment: 'node',
   roots: ['<rootDir>/__tests__'],
   testMatch: ['**/*.test.ts'],
-  transform: { '^.+\\.ts$': ['@swc/jest', { jsc: { target: 'es2022', parser: { syntax: 'typescript', decorators: true } } }] },
+  transform: {
+    '^.+\\.ts$': ['@swc/jest', { jsc: { target: 'es2022', parser: { syntax: 'typescript', decorators: true } } }],
+  },
   moduleNameMapper: {
     '^(\\.{1,2}/.*)\\.js$': '$1',
     '^holdfast$': '<rootDir>/src/index',
+    '^holdfast/health$': '<rootDir>/src/ops/index',
     '^holdfast/(.*)$': '<rootDir>/src/$1/index',
   },
+  reporters: ['default', '<rootDir>/scripts/count-reporter.mjs'],
   testTimeout: 30_000,
   maxWorkers: 2,
 }
