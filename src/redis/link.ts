@@ -67,7 +67,8 @@ export class Link {
   missed(reason: string): void {
     if (!this.usable) return
     this.#breaker = onMiss(this.#breaker, this.#options.breakerThreshold)
-    if (this.#breaker.state !== 'open') return
+    // With few requests about, waiting for their misses would keep a hung server in use for long.
+    if (this.#breaker.state !== 'open') return void this.#probe()
     this.#enter('degraded', reason)
     this.#probeLater()
   }
@@ -110,7 +111,10 @@ export class Link {
     this.#timer.unref()
   }
 
-  /** One PING at a time: a hung socket is not filled with probes, and a late PONG brings the next one forward. */
+  /**
+   * Confirms a suspicion or tests a return. One PING at a time, so that a hung socket is not filled with probes: each
+   * further deadline that it stays unanswered counts as one more miss.
+   */
   async #probe(): Promise<void> {
     const { client, deadline } = this.#options
     if (client === undefined || !this.#connected || this.#probing) return
@@ -118,11 +122,17 @@ export class Link {
     this.#breaker = onProbe(this.#breaker)
     const { epoch } = this
     const started = performance.now()
-    const late = setTimeout(() => {
-      if (epoch !== this.epoch) return
+    let settled = false
+    let overdue = false
+    // As in the gate: after a blocked event loop the PONG may be waiting in the socket.
+    const watch = setInterval(() => setImmediate(late), deadline)
+    const late = (): void => {
+      if (settled || epoch !== this.epoch) return clearInterval(watch)
+      overdue = true
+      if (this.#breaker.state === 'closed') return this.missed(`no answer within ${deadline} ms`)
       this.#breaker = onProbeResult(this.#breaker, false)
       this.#enter('degraded', `no answer within ${deadline} ms`)
-    }, deadline)
+    }
     let answered = false
     try {
       const nodes = masters(client)
@@ -131,14 +141,17 @@ export class Link {
     } catch (error) {
       this.#note(error)
     }
-    clearTimeout(late)
+    settled = true
+    clearInterval(watch)
     if (epoch !== this.epoch) return
     this.#probing = false
     this.latencyMs = performance.now() - started
-    const inTime = answered && this.latencyMs <= deadline
-    this.#breaker = onProbeResult(this.#breaker, inTime)
+    const inTime = answered && !overdue
+    this.#breaker = inTime ? onAnswer(onProbeResult(this.#breaker, true)) : onProbeResult(this.#breaker, false)
     if (inTime) return this.#enter('up', 'a probe was answered')
-    this.#enter('degraded', answered ? `answers take ${Math.round(this.latencyMs)} ms` : 'a probe failed')
+    if (this.#breaker.state !== 'closed') {
+      this.#enter('degraded', answered ? `answers take ${Math.round(this.latencyMs)} ms` : 'a probe failed')
+    }
     this.#probeLater()
   }
 
