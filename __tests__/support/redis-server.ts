@@ -1,10 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { Redis, type RedisOptions } from 'ioredis'
+import { Redis } from 'ioredis'
 import { freePort } from './free-port.js'
-import { type RedisProcess, spawnRedis } from './redis-process.js'
+import { spawnRedis } from './redis-process.js'
+import { type Connection, quiet, untilReady } from './redis-ready.js'
 import { createCertificates } from './tls.js'
 
 export interface StartOptions {
@@ -27,8 +27,6 @@ export interface RedisServer {
   stop(): Promise<void>
   client(): Redis
 }
-
-type Connection = Omit<RedisOptions, 'replyMapping'>
 
 export async function startRedis(options: StartOptions = {}): Promise<RedisServer> {
   for (let attempt = 1; ; attempt++) {
@@ -100,34 +98,4 @@ async function startOn(port: number, { args = [], tls = false, password, prepare
     },
   }
   return server
-}
-
-async function untilReady(started: RedisProcess, connection: Connection): Promise<void> {
-  const deadline = performance.now() + 10_000
-  while ((await answeringProcess(connection)) !== started.pid) {
-    if (started.running && performance.now() < deadline) {
-      await sleep(5)
-      continue
-    }
-    await started.kill()
-    throw new Error(`redis-server on port ${connection.port} did not start:\n${started.output()}`)
-  }
-}
-
-// A server that another process started may hold the port and answer in place of ours.
-async function answeringProcess(connection: Connection): Promise<number | undefined> {
-  const probe = quiet(new Redis({ ...connection, retryStrategy: () => null, connectTimeout: 1000 }))
-  try {
-    await probe.connect()
-    return Number(/process_id:(\d+)/.exec(await probe.info('server'))?.[1])
-  } catch {
-    return undefined
-  } finally {
-    probe.disconnect()
-  }
-}
-
-// An 'error' event nobody listens to would end the test run.
-function quiet(redis: Redis): Redis {
-  return redis.on('error', () => {})
 }
