@@ -8,10 +8,15 @@ beforeAll(async () => {
 })
 afterAll(() => tarball.remove())
 
-describe.each([
-  { framework: 'Express 5', packages: ['express@5'] },
-  { framework: 'Express 4', packages: ['express@4', '@types/express@4'] },
-])('with $framework', ({ packages }) => {
+const theirCompiler = 'node_modules/typescript/bin/tsc'
+const current = { framework: 'Express 5', packages: ['express@5'], compilers: [bin('typescript', 'bin/tsc')] }
+const previous = {
+  framework: 'Express 4',
+  packages: ['express@4', '@types/express@4', 'typescript@5'],
+  compilers: [bin('typescript', 'bin/tsc'), theirCompiler],
+}
+
+describe.each([current, previous])('with $framework', ({ packages, compilers }) => {
   let scratch: Scratch
 
   beforeAll(async () => {
@@ -35,6 +40,6 @@ describe.each([
   })
 
   test('strict TypeScript accepts the types from ES modules and CommonJS, library checks included', async () => {
-    await node(bin('typescript', 'bin/tsc'), '-p', 'tsconfig.consumer.json')
+    for (const tsc of compilers) await node(tsc, '-p', 'tsconfig.consumer.json')
   })
 })
