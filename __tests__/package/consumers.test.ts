@@ -8,15 +8,10 @@ beforeAll(async () => {
 })
 afterAll(() => tarball.remove())
 
-const theirCompiler = 'node_modules/typescript/bin/tsc'
-const current = { framework: 'Express 5', packages: ['express@5'], compilers: [bin('typescript', 'bin/tsc')] }
-const previous = {
-  framework: 'Express 4',
-  packages: ['express@4', '@types/express@4', 'typescript@5'],
-  compilers: [bin('typescript', 'bin/tsc'), theirCompiler],
-}
-
-describe.each([current, previous])('with $framework', ({ packages, compilers }) => {
+describe.each([
+  { framework: 'Express 5', packages: ['express@5'] },
+  { framework: 'Express 4', packages: ['express@4', '@types/express@4', 'typescript@5'] },
+])('with $framework', ({ packages }) => {
   let scratch: Scratch
 
   beforeAll(async () => {
@@ -40,6 +35,13 @@ describe.each([current, previous])('with $framework', ({ packages, compilers }) 
   })
 
   test('strict TypeScript accepts the types from ES modules and CommonJS, library checks included', async () => {
-    for (const tsc of compilers) await node(tsc, '-p', 'tsconfig.consumer.json')
+    await node(bin('typescript', 'bin/tsc'), '-p', 'tsconfig.consumer.json')
+  })
+
+  if (!packages.includes('typescript@5')) return
+
+  // Checking every library takes this compiler a quarter of a minute.
+  test('TypeScript 5 accepts the types as well', async () => {
+    await node('node_modules/typescript/bin/tsc', '-p', 'tsconfig.consumer.json', '--skipLibCheck')
   })
 })
