@@ -1,5 +1,7 @@
 import slotOf from 'cluster-key-slot'
-import { isCluster, type RedisClient } from './client.js'
+import type { Cluster } from 'ioredis'
+import { isCluster, type RedisClient, slotsOf } from './client.js'
+import { classify } from './errors.js'
 
 /** One command: its name, its key, its other arguments. */
 export type BatchCommand = readonly [name: string, key: string, ...args: (string | number | Buffer)[]]
@@ -9,22 +11,26 @@ export type BatchReply = readonly [error: Error | null, reply: unknown]
 
 /**
  * Sends the commands in one round trip per server: one pipeline, or on a Cluster one per master concerned, in parallel.
- * Names ending in `Buffer` (`getBuffer`) reply with Buffers.
+ * Names ending in `Buffer` (`getBuffer`) reply with Buffers. A command that Redis refuses has its error in its place;
+ * where Redis itself is lost the whole batch rejects, and each command may or may not have run.
  */
 export async function batch(client: RedisClient, commands: readonly BatchCommand[]): Promise<BatchReply[]> {
+  if (commands.length === 0) return []
   if (!isCluster(client)) return pipeline(client, commands)
   const groups = new Map<string, number[]>()
-  for (const [index, command] of commands.entries()) {
-    const node = nodeOf(client, command[1])
-    const group = groups.get(node)
-    if (group === undefined) groups.set(node, [index])
+  for (const [index, [, key]] of commands.entries()) {
+    const servers = serversOf(client, key)
+    const group = groups.get(servers)
+    if (group === undefined) groups.set(servers, [index])
     else group.push(index)
   }
   const replies: BatchReply[] = new Array(commands.length)
   await Promise.all(
     [...groups.values()].map(async (indexes) => {
-      const group = indexes.map((index) => commands[index] as BatchCommand)
-      const answered = await pipeline(client, group)
+      const answered = await pipeline(
+        client,
+        indexes.map((index) => commands[index] as BatchCommand),
+      )
       for (const [position, index] of indexes.entries()) replies[index] = answered[position] as BatchReply
     }),
   )
@@ -32,14 +38,13 @@ export async function batch(client: RedisClient, commands: readonly BatchCommand
 }
 
 async function pipeline(client: RedisClient, commands: readonly BatchCommand[]): Promise<BatchReply[]> {
-  if (commands.length === 0) return []
-  const replies = await client.pipeline(commands.map((command) => [...command])).exec()
-  return (replies ?? []) as BatchReply[]
+  const replies = (await client.pipeline(commands.map((command) => [...command])).exec()) ?? []
+  for (const [error] of replies) if (error !== null && classify(error) === 'outage') throw error
+  return replies as BatchReply[]
 }
 
-/** The server that serves a key; ioredis refuses a pipeline whose keys are served by different ones. */
-function nodeOf(client: RedisClient, key: string): string {
+/** ioredis refuses a pipeline whose keys are served by different servers. */
+function serversOf(client: Cluster, key: string): string {
   const slot = slotOf(key)
-  const slots = (client as unknown as { slots: readonly (readonly string[] | undefined)[] }).slots
-  return slots[slot]?.join() ?? String(slot)
+  return slotsOf(client)[slot]?.join() ?? String(slot)
 }

@@ -1,6 +1,7 @@
-import { Cluster, type CommonRedisOptions, Redis, type RedisOptions } from 'ioredis'
-import { masters, type RedisClient } from './client.js'
-import type { Settings, Target } from './settings.js'
+import { Cluster, type ClusterOptions, type CommonRedisOptions, Redis, type RedisOptions } from 'ioredis'
+import { isCluster, masters, type RedisClient } from './client.js'
+import { sentinelOptions } from './sentinel.js'
+import type { Credentials, Settings, Target } from './settings.js'
 
 /**
  * What a connection is for. `command`: the shared one. `subscriber`: pub/sub. `blocking`: commands that wait on
@@ -8,15 +9,11 @@ import type { Settings, Target } from './settings.js'
  */
 export type ConnectionRole = 'command' | 'subscriber' | 'blocking' | 'tracking'
 
-type Shared = Omit<CommonRedisOptions, 'replyMapping'>
+type Shared = Omit<CommonRedisOptions, 'replyMapping'> & { readonly disconnectTimeout?: number }
 
 /** Opens connections with the settings under which nothing waits for ever, is lost, or is sent twice. */
 export function connect(settings: Settings, role: ConnectionRole): RedisClient {
-  const { target } = settings
-  const client = open(target, settings, role)
-  // Without a listener ioredis prints every failed attempt.
-  client.on('error', () => {})
-  return client
+  return guard(open(settings.target, settings, role))
 }
 
 /**
@@ -26,13 +23,23 @@ export function connect(settings: Settings, role: ConnectionRole): RedisClient {
 export function connectOnce(settings: Settings, role: ConnectionRole, to: RedisClient): Redis | undefined {
   const nodes = masters(to)
   const source = nodes[Math.floor(Math.random() * nodes.length)]
-  const client = source?.duplicate({
-    ...optionsFor(settings, role),
-    retryStrategy: () => null,
-    commandTimeout: undefined,
-    readOnly: false,
+  if (source === undefined) return undefined
+  return guard(
+    source.duplicate({
+      ...optionsFor(settings, role),
+      retryStrategy: () => null,
+      commandTimeout: undefined,
+      readOnly: false,
+    }),
+  )
+}
+
+function guard<Client extends RedisClient>(client: Client): Client {
+  // Without a listener ioredis prints every failed attempt.
+  client.on('error', (error: Error & { command?: { name?: string } }) => {
+    // ioredis goes on after a refused SELECT, in database 0: another application's.
+    if (error.command?.name === 'select') client.disconnect(true)
   })
-  client?.on('error', () => {})
   return client
 }
 
@@ -42,45 +49,39 @@ function open(target: Target, settings: Settings, role: ConnectionRole): RedisCl
     case 'standalone':
       return new Redis({ ...options, ...credentials(target), host: target.host, port: target.port })
     case 'sentinel':
-      return new Redis({
-        ...options,
-        ...credentials(target),
-        name: target.name,
-        sentinels: target.nodes.map(({ host, port = 26_379 }) => ({ host, port })),
-        ...(target.sentinelUsername === undefined ? {} : { sentinelUsername: target.sentinelUsername }),
-        ...(target.sentinelPassword === undefined ? {} : { sentinelPassword: target.sentinelPassword }),
-        sentinelCommandTimeout: 500,
-        sentinelRetryStrategy: () => 200,
-        sentinelReconnectStrategy: () => 1000,
-        // A stopped master keeps its TCP connection: only the sentinels know that it was replaced.
-        failoverDetector: true,
-      })
+      return new Redis({ ...options, ...credentials(target), ...sentinelOptions(target) })
     case 'cluster':
       return new Cluster(
         target.nodes.map(({ host, port = 6379 }) => ({ host, port })),
-        {
-          enableOfflineQueue: false,
-          clusterRetryStrategy: () => 100,
-          maxRedirections: 3,
-          retryDelayOnFailover: 50,
-          retryDelayOnClusterDown: 50,
-          retryDelayOnTryAgain: 50,
-          slotsRefreshTimeout: settings.connectTimeout,
-          slotsRefreshInterval: 2000,
-          // Node clients force their own offline queue, so here only commandTimeout bounds a hung node.
-          redisOptions: { ...options, ...credentials(target), commandTimeout: 500 },
-        },
+        { ...clusterOptions(settings), redisOptions: { ...nodeOptions(options, role), ...credentials(target) } },
       )
     case 'borrowed':
-      return duplicate(target.client, options)
+      return isCluster(target.client)
+        ? target.client.duplicate([], { ...clusterOptions(settings), redisOptions: nodeOptions(options, role) })
+        : target.client.duplicate(options)
     case 'none':
       throw new Error('no Redis is configured')
   }
 }
 
-function duplicate(client: RedisClient, options: Shared): RedisClient {
-  if ('nodes' in client) return client.duplicate([], { enableOfflineQueue: false })
-  return client.duplicate(options)
+function clusterOptions({ connectTimeout }: Settings): ClusterOptions {
+  return {
+    enableOfflineQueue: false,
+    lazyConnect: false,
+    clusterRetryStrategy: () => 100,
+    maxRedirections: 3,
+    // ioredis would send commands again that were in flight on a lost connection, though they may have run.
+    retryDelayOnFailover: 0,
+    retryDelayOnClusterDown: 50,
+    retryDelayOnTryAgain: 50,
+    slotsRefreshTimeout: connectTimeout,
+    slotsRefreshInterval: 5000,
+  }
+}
+
+/** Node clients force their own offline queue, so here only commandTimeout bounds a hung node. */
+function nodeOptions(options: Shared, role: ConnectionRole): Shared {
+  return { ...options, commandTimeout: role === 'blocking' ? undefined : 500 }
 }
 
 function optionsFor({ connectTimeout }: Settings, role: ConnectionRole): Shared {
@@ -94,18 +95,18 @@ function optionsFor({ connectTimeout }: Settings, role: ConnectionRole): Shared 
     autoResubscribe: false,
     connectTimeout,
     // The only watchdog that sees a server which accepts connections and then says nothing.
-    ...(role === 'blocking' ? {} : { socketTimeout: Math.max(connectTimeout, 1000) }),
+    socketTimeout: role === 'blocking' ? undefined : Math.max(connectTimeout, 1000),
+    commandTimeout: undefined,
     retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt - 1, 3), 400) + Math.floor(Math.random() * 50),
     reconnectOnError: (error) => (/^(READONLY|LOADING|MASTERDOWN)/.test(error.message) ? 1 : false),
     keepAlive: 10_000,
+    // We destroy sockets ourselves; ioredis would keep the process alive for two seconds to do so.
+    disconnectTimeout: 10,
     ...(role === 'tracking' ? { protocol: 2 as const } : {}),
   }
 }
 
-function credentials(
-  target: Extract<Target, { host?: unknown } | { nodes: unknown }>,
-): Shared & Pick<RedisOptions, 'tls'> {
-  const { username, password, db, tls } = target
+function credentials({ username, password, db, tls }: Credentials): Shared & Pick<RedisOptions, 'tls'> {
   return {
     ...(username === undefined ? {} : { username }),
     ...(password === undefined ? {} : { password }),

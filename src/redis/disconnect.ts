@@ -1,4 +1,4 @@
-import type { RedisClient } from './client.js'
+import { isCluster, type RedisClient } from './client.js'
 
 /**
  * Closes a connection within `boundMs` in every state: a hung server never answers QUIT, and a client that is waiting
@@ -6,7 +6,9 @@ import type { RedisClient } from './client.js'
  */
 export async function disconnect(client: RedisClient, boundMs: number): Promise<void> {
   if (client.status === 'end') return
-  if (client.status === 'ready') {
+  // A Cluster forgets its nodes when it disconnects.
+  const nodes = isCluster(client) ? client.nodes('all') : [client]
+  if (client.status === 'ready' && boundMs > 0) {
     let timer: NodeJS.Timeout | undefined
     const bound = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, boundMs)
@@ -16,8 +18,8 @@ export async function disconnect(client: RedisClient, boundMs: number): Promise<
     clearTimeout(timer)
   }
   client.disconnect()
-  for (const node of 'nodes' in client ? client.nodes('all') : [client]) {
-    // disconnect() waits two seconds for a polite FIN.
+  for (const node of nodes) {
+    // disconnect() waits for a polite FIN.
     ;(node as unknown as { stream?: { destroy(): void } }).stream?.destroy()
   }
 }

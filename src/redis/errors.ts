@@ -1,4 +1,5 @@
 import { HoldfastError, isHoldfastError } from '../shared/errors.js'
+import { replyKind, withoutArguments } from './describe.js'
 
 /** Why Redis could not be used. */
 export type UnavailableReason = 'connecting' | 'down' | 'degraded' | 'closed' | 'timeout' | 'lost' | 'overloaded'
@@ -13,7 +14,7 @@ export class RedisUnavailableError extends HoldfastError {
   readonly reason: UnavailableReason
 
   constructor(operation: string, reason: UnavailableReason, cause?: unknown) {
-    super('ERR_HOLDFAST_REDIS_UNAVAILABLE', `Redis is unavailable for ${operation}: ${reason}`, causeOf(cause))
+    super('ERR_HOLDFAST_REDIS_UNAVAILABLE', `Redis is unavailable for ${operation}: ${reason}`, causedBy(cause))
     this.operation = operation
     this.reason = reason
   }
@@ -27,8 +28,8 @@ export class RedisCommandError extends HoldfastError {
   readonly kind: string
 
   constructor(operation: string, cause: Error) {
-    const kind = /^[A-Z]+/.exec(cause.message)?.[0] ?? 'ERR'
-    super('ERR_HOLDFAST_REDIS_COMMAND', `Redis refused ${operation}: ${kind}`, causeOf(cause))
+    const kind = replyKind(cause.message)
+    super('ERR_HOLDFAST_REDIS_COMMAND', `Redis refused ${operation}: ${kind}`, causedBy(cause))
     this.operation = operation
     this.kind = kind
   }
@@ -44,23 +45,42 @@ export function isRedisCommandError(error: unknown): error is RedisCommandError 
   return isHoldfastError(error) && error.code === 'ERR_HOLDFAST_REDIS_COMMAND'
 }
 
-/** `outage`: Redis' fault, counts for the breaker. `reply`: an answer. `bug`: neither came from Redis. */
+/** `outage`: Redis' fault, counts for the breaker. `reply`: an answer. `bug`: did not come from Redis. */
 export type Failure = 'outage' | 'reply' | 'bug'
 
-const OUTAGE_REPLY = /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS)\b/
+/** Answers that say the server cannot work now, whatever the command. */
+const OUTAGE_REPLY = /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS|BUSY|UNBLOCKED)\b/
+const OUTAGE_NAME = /^(AbortError|MaxRetriesPerRequestError|ClusterAllFailedError|ParserError)$/
+const OUTAGE_CODE = /^(ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_|EHOST|ENET|ERR_STREAM|ERR_TLS|ERR_SSL)/
+/** ioredis throws these as plain errors, as application code does its own. */
+const OUTAGE_MESSAGE =
+  /^(Connection is closed|Stream isn't writeable|Command timed out|Socket timeout|Node is disconnected|None of startup nodes|Cluster isn't ready|Too many Cluster redirections)/
 
 export function classify(error: unknown): Failure {
+  if (isRedisUnavailable(error)) return 'outage'
   if (!(error instanceof Error) || isHoldfastError(error)) return 'bug'
   if (error.name === 'ReplyError') return OUTAGE_REPLY.test(error.message) ? 'outage' : 'reply'
-  if (/^(Type|Range|Reference|Syntax|URI|Eval)Error$/.test(error.name)) return 'bug'
-  return 'outage'
+  const { code } = error as NodeJS.ErrnoException
+  const outage =
+    OUTAGE_NAME.test(error.name) ||
+    OUTAGE_MESSAGE.test(error.message) ||
+    (typeof code === 'string' && OUTAGE_CODE.test(code))
+  return outage ? 'outage' : 'bug'
 }
 
-/** ioredis hangs the command with all its arguments onto errors: values have no place in a log. */
-function causeOf(cause: unknown): ErrorOptions | undefined {
-  if (!(cause instanceof Error)) return undefined
-  const copy = new Error(cause.message)
-  copy.name = cause.name
-  if (cause.stack !== undefined) copy.stack = cause.stack
-  return { cause: copy }
+/** What a caller that fails closed is given. A bug in its own code comes back as it was thrown. */
+export function asRedisError(operation: string, reason: UnavailableReason, error: unknown): unknown {
+  if (isHoldfastError(error)) return error
+  switch (classify(error)) {
+    case 'outage':
+      return new RedisUnavailableError(operation, reason, error)
+    case 'reply':
+      return new RedisCommandError(operation, error as Error)
+    case 'bug':
+      return error
+  }
+}
+
+function causedBy(cause: unknown): ErrorOptions | undefined {
+  return cause instanceof Error ? { cause: withoutArguments(cause) } : undefined
 }

@@ -1,6 +1,7 @@
 import type { Emitter } from '../shared/emitter.js'
 import type { EventCatalogue } from '../shared/events.js'
 import type { RedisClient } from './client.js'
+import { describe } from './describe.js'
 import { classify, type UnavailableReason } from './errors.js'
 import type { RedisCall } from './events.js'
 import type { Link } from './link.js'
@@ -14,9 +15,9 @@ export interface GateOptions {
 }
 
 /** Why a call has no reply: the outage's reason, or what was thrown. */
-export type Failed = (reason: UnavailableReason | 'error', error?: Error) => void
+export type Failed = (reason: UnavailableReason | 'error', error?: unknown) => void
 
-/** While a deadline has been missed and nothing was heard since, later calls wait no longer than this. */
+/** While a deadline has been missed and nothing was heard since, later calls wait this long, or three round trips. */
 const SUSPECT_MS = 15
 
 /** Every command passes here: refused at once when Redis is known to be away, else bounded by a deadline. */
@@ -55,6 +56,8 @@ export class Gate {
   ): void {
     const { link, events } = this.#options
     const epoch = this.#epoch
+    // A straggler of a lost connection says nothing about the one that followed it.
+    const current = (): boolean => epoch === link.epoch
     const started = events.listens('redis.call') ? performance.now() : undefined
     let waiting = true
     this.#inFlight++
@@ -70,38 +73,46 @@ export class Gate {
     }
     const late = (): void => {
       if (!settle('timeout')) return
-      link.missed(`no answer within ${limit} ms`)
+      if (current()) link.missed(`no answer within ${Math.round(limit)} ms`)
       failed('timeout')
     }
-    const limit = deadline ?? (link.suspect ? Math.min(SUSPECT_MS, this.#options.deadline) : this.#options.deadline)
+    const limit = deadline ?? (link.suspect ? this.#suspectLimit() : this.#options.deadline)
     // After a blocked event loop timers run before the socket is read: the reply may be waiting there.
     const timer = setTimeout(() => setImmediate(late), limit)
 
-    let reply: Promise<T>
-    try {
-      reply = command(this.#options.client as RedisClient)
-    } catch (error) {
-      reply = Promise.reject(error)
-    }
-    reply.then(
+    start(command, this.#options.client as RedisClient).then(
       (value) => {
         if (epoch === this.#epoch) this.#inFlight--
         if (!settle('ok')) return
-        link.answered()
+        if (current()) link.answered()
         done(value)
       },
-      (error: Error) => {
+      (error: unknown) => {
         if (epoch === this.#epoch) this.#inFlight--
         if (!settle('error')) return
         const failure = classify(error)
         if (failure === 'outage') {
-          link.missed(error.message)
+          if (current()) link.missed(describe(error))
           failed('lost', error)
         } else {
-          if (failure === 'reply') link.answered()
+          if (failure === 'reply' && current()) link.answered()
           failed('error', error)
         }
       },
     )
+  }
+
+  #suspectLimit(): number {
+    const { link, deadline } = this.#options
+    return Math.min(Math.max(SUSPECT_MS, 3 * (link.latencyMs ?? 0)), deadline)
+  }
+}
+
+/** A command that throws at once, or forgets to return its promise, is one that fails. */
+function start<T>(command: (client: RedisClient) => Promise<T>, client: RedisClient): Promise<T> {
+  try {
+    return Promise.resolve(command(client))
+  } catch (error) {
+    return Promise.reject(error)
   }
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { ConfigurationError } from '../shared/errors.js'
+import type { Rule } from '../shared/options.js'
 
 /** Part of a key whose text alone decides the Cluster slot. Made by {@link Keyspace.slot}. */
 export interface SlotPart {
@@ -26,14 +26,13 @@ const MAX_PART = 200
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must not pass
 const UNSAFE = /[\x00-\x20\x7f%:{}*?[\]\\^~"']/g
 
+export const aKeyPrefix: Rule = {
+  expected: '1 to 64 letters, digits, "_", ".", "-" or "/"',
+  accepts: (value) => typeof value === 'string' && /^[A-Za-z0-9_.\-/]{1,64}$/.test(value),
+}
+
+/** `prefix` satisfies {@link aKeyPrefix}. */
 export function createKeyspace(prefix: string): Keyspace {
-  if (!/^[A-Za-z0-9_.\-/]{1,64}$/.test(prefix)) {
-    throw new ConfigurationError(
-      'createRedisManager',
-      'keyPrefix',
-      'must be 1 to 64 letters, digits, "_", ".", "-" or "/"',
-    )
-  }
   const key = (feature: string, ...parts: KeyPart[]): string => {
     let result = `${prefix}:${feature}`
     for (const part of parts) {
@@ -51,11 +50,12 @@ export function createKeyspace(prefix: string): Keyspace {
 
 function encode(part: string): string {
   // '~' is encoded in ordinary parts, so that a digest collides with no text.
-  if (part.length > MAX_PART) return `~${createHash('sha256').update(part, 'utf16le').digest('base64url')}`
+  if (part.length > MAX_PART || !part.isWellFormed()) {
+    return `~${createHash('sha256').update(part, 'utf16le').digest('base64url')}`
+  }
   if (part.length === 0) return '%'
   UNSAFE.lastIndex = 0
-  if (UNSAFE.test(part)) part = part.replace(UNSAFE, percent)
-  return part.isWellFormed() ? part : `~${createHash('sha256').update(part, 'utf16le').digest('base64url')}`
+  return UNSAFE.test(part) ? part.replace(UNSAFE, percent) : part
 }
 
 function percent(character: string): string {

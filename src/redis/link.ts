@@ -2,12 +2,14 @@ import type { Emitter } from '../shared/emitter.js'
 import type { EventCatalogue } from '../shared/events.js'
 import type { Logger } from '../shared/logger.js'
 import { type Breaker, CLOSED, onAnswer, onConnect, onMiss, onProbe, onProbeResult } from './breaker.js'
-import { masters, type RedisClient } from './client.js'
+import { allMasters, isCluster, type RedisClient } from './client.js'
+import { describe } from './describe.js'
 import type { RedisState } from './events.js'
 
 export interface LinkOptions {
   readonly client: RedisClient | undefined
   readonly deadline: number
+  readonly connectTimeout: number
   readonly probeInterval: number
   readonly breakerThreshold: number
   readonly events: Emitter<EventCatalogue>
@@ -25,18 +27,20 @@ export class Link {
   /** Grows when a connection is lost: what was in flight before will not be answered. */
   epoch = 0
   since: number = Date.now()
+  /** Round trip of the last probe. */
   latencyMs: number | undefined
   lastError: { readonly message: string; readonly at: number } | undefined
 
   readonly #options: LinkOptions
   #breaker: Breaker = CLOSED
+  #enteredAt: number = performance.now()
   #connected = false
   #wasUp = false
   #probing = false
   #timer: NodeJS.Timeout | undefined
   /** The error of this connection, which its close event does not carry. */
   #lostBy: string | undefined
-  readonly #listeners: Readonly<Record<'ready' | 'close' | 'end' | 'error', (error: Error) => void>>
+  readonly #listeners: Readonly<Record<'ready' | 'close' | 'end' | 'error' | 'node error', (error: Error) => void>>
 
   constructor(options: LinkOptions) {
     this.#options = options
@@ -46,13 +50,22 @@ export class Link {
       close: () => this.#onClose(),
       end: () => this.#onClose(),
       error: (error: Error) => this.#onError(error),
+      'node error': (error: Error) => this.#note(describe(error)),
     }
     if (client === undefined) {
       this.#enter('down', 'no Redis is configured')
       return
     }
     for (const [event, listener] of Object.entries(this.#listeners)) client.on(event as 'error', listener)
-    if (client.status === 'ready') this.#onReady()
+    if (client.status === 'ready') {
+      this.#onReady()
+      return
+    }
+    // Some ways of finding nothing, such as a borrowed client that has ended, come without any event.
+    this.#timer = setTimeout(() => {
+      if (this.state === 'connecting') this.#enter('down', `no connection within ${options.connectTimeout} ms`)
+    }, options.connectTimeout)
+    this.#timer.unref()
   }
 
   /** A deadline was missed since the last answer in time. */
@@ -73,6 +86,7 @@ export class Link {
     this.#probeLater()
   }
 
+  /** Nothing is sent from here on; what is in flight may still be answered. */
   close(): void {
     clearTimeout(this.#timer)
     for (const [event, listener] of Object.entries(this.#listeners)) {
@@ -84,6 +98,7 @@ export class Link {
   }
 
   #onReady(): void {
+    clearTimeout(this.#timer)
     this.#connected = true
     this.#lostBy = undefined
     this.#breaker = onConnect()
@@ -100,8 +115,8 @@ export class Link {
   }
 
   #onError(error: Error): void {
-    this.#note(error)
-    this.#lostBy = messageOf(error)
+    this.#lostBy = describe(error)
+    this.#note(this.#lostBy)
     if (this.state === 'connecting') this.#enter('down', this.#lostBy)
   }
 
@@ -122,63 +137,73 @@ export class Link {
     this.#breaker = onProbe(this.#breaker)
     const { epoch } = this
     const started = performance.now()
-    let settled = false
+    let answered = false
     let overdue = false
+    const late = (): void => {
+      if (answered || epoch !== this.epoch) return
+      overdue = true
+      this.#failed(`no answer within ${deadline} ms`)
+    }
     // As in the gate: after a blocked event loop the PONG may be waiting in the socket.
     const watch = setInterval(() => setImmediate(late), deadline)
-    const late = (): void => {
-      if (settled || epoch !== this.epoch) return clearInterval(watch)
-      overdue = true
-      if (this.#breaker.state === 'closed') return this.missed(`no answer within ${deadline} ms`)
-      this.#breaker = onProbeResult(this.#breaker, false)
-      this.#enter('degraded', `no answer within ${deadline} ms`)
-    }
-    let answered = false
-    try {
-      const nodes = masters(client)
-      await Promise.all(nodes.map((node) => node.ping()))
-      answered = nodes.length > 0
-    } catch (error) {
-      this.#note(error)
-    }
-    settled = true
+    watch.unref()
+    const failure = await ask(client)
+    answered = true
     clearInterval(watch)
     if (epoch !== this.epoch) return
     this.#probing = false
     this.latencyMs = performance.now() - started
-    const inTime = answered && !overdue
-    this.#breaker = inTime ? onAnswer(onProbeResult(this.#breaker, true)) : onProbeResult(this.#breaker, false)
-    if (inTime) return this.#enter('up', 'a probe was answered')
-    if (this.#breaker.state !== 'closed') {
-      this.#enter('degraded', answered ? `answers take ${Math.round(this.latencyMs)} ms` : 'a probe failed')
+    if (failure === undefined && !overdue) {
+      this.#breaker = onAnswer(onProbeResult(this.#breaker, true))
+      return this.#enter('up', 'a probe was answered')
     }
+    if (failure !== undefined) this.#failed(failure)
     this.#probeLater()
   }
 
-  #note(error: unknown): void {
-    if (error instanceof Error) this.lastError = { message: messageOf(error), at: Date.now() }
+  /** A probe was not answered in time: one more miss while commands are sent, else nothing has changed for the better. */
+  #failed(reason: string): void {
+    if (this.usable) return this.missed(reason)
+    this.#breaker = onProbeResult(this.#breaker, false)
+    this.#enter('degraded', reason)
+  }
+
+  #note(message: string): void {
+    this.lastError = { message, at: Date.now() }
   }
 
   #enter(state: RedisState, reason: string): void {
     this.usable = state === 'up'
     if (state === this.state) return
     const { events, logger } = this.#options
-    const now = Date.now()
-    const transition = { from: this.state, reason, afterMs: now - this.since }
+    const now = performance.now()
+    const transition = { from: this.state, reason, afterMs: now - this.#enteredAt }
     this.state = state
-    this.since = now
+    this.since = Date.now()
+    this.#enteredAt = now
     if (state === 'up') {
       logger.info(`holdfast: Redis is up (${reason})`)
       events.emit(this.#wasUp ? 'recovered' : 'up', transition)
       this.#wasUp = true
     } else if (state === 'down' || state === 'degraded') {
+      this.#note(reason)
       logger.warn(`holdfast: Redis is ${state} (${reason}); Holdfast passes through until it returns`)
       events.emit(state, transition)
     }
   }
 }
 
-/** ioredis wraps the refusals of several addresses in an AggregateError without a message. */
-function messageOf(error: Error): string {
-  return error.message || (error as NodeJS.ErrnoException).code || error.name
+/** Sends a PING to every master; resolves to what is wrong, if anything is. */
+async function ask(client: RedisClient): Promise<string | undefined> {
+  let failure: string | undefined
+  try {
+    const nodes = allMasters(client)
+    if (nodes.length === 0) failure = 'a master is not connected'
+    await Promise.all(nodes.map((node) => node.ping()))
+  } catch (error) {
+    failure = describe(error)
+  }
+  // Otherwise ioredis learns of a failover from a redirected command, and none is sent while degraded.
+  if (failure !== undefined && isCluster(client)) client.refreshSlotsCache()
+  return failure
 }

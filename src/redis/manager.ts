@@ -2,10 +2,11 @@ import { type Duration, toMs } from '../shared/duration.js'
 import { createEmitter, type Unsubscribe } from '../shared/emitter.js'
 import type { EventCatalogue } from '../shared/events.js'
 import { risksOf } from './borrow.js'
-import { masters, type RedisClient } from './client.js'
+import { allMasters, type RedisClient } from './client.js'
 import { connect, connectOnce } from './connection.js'
+import { describe, placeOf, replyKind } from './describe.js'
 import { disconnect } from './disconnect.js'
-import { classify, RedisCommandError, RedisUnavailableError, type UnavailableReason } from './errors.js'
+import { asRedisError, classify, RedisUnavailableError, type UnavailableReason } from './errors.js'
 import type { RedisState } from './events.js'
 import { Gate } from './gate.js'
 import { healthOf, type RedisHealth } from './health.js'
@@ -58,7 +59,11 @@ export interface RedisManager {
   close(): Promise<void>
 }
 
-const CLOSE_MS = 500
+/** For the answers to what is in flight. */
+const DRAIN_MS = 500
+
+/** Where timers overflow. */
+const MAX_DELAY = 2 ** 31 - 1
 
 /**
  * Opens the shared connection. Returns at once and never throws because Redis is absent: it is picked up when it
@@ -78,7 +83,7 @@ export function createRedisManager(options: RedisManagerOptions = {}): RedisMana
   const { target, logger, commandTimeout } = settings
   const keys = createKeyspace(settings.keyPrefix)
   const events = createEmitter<EventCatalogue>((error) => {
-    logger.error(`holdfast: an event listener threw: ${error instanceof Error ? error.stack : String(error)}`)
+    logger.error(`holdfast: an event listener threw: ${stackOf(error)}`)
   })
   const risks = target.kind === 'borrowed' ? risksOf(target.client) : []
   const client =
@@ -86,21 +91,24 @@ export function createRedisManager(options: RedisManagerOptions = {}): RedisMana
   const link = new Link({
     client,
     deadline: commandTimeout,
+    connectTimeout: settings.connectTimeout,
     probeInterval: settings.probeInterval,
     breakerThreshold: settings.breakerThreshold,
     events,
     logger,
   })
   const gate = new Gate({ link, client, deadline: commandTimeout, maxInFlight: settings.maxInFlight, events })
-  const subscriber = createSubscriber(
-    () => (client === undefined || link.state === 'closed' ? undefined : connectOnce(settings, 'subscriber', client)),
-    (error) => logger.error(`holdfast: a message handler threw: ${String(error)}`),
-  )
+  const subscriber = createSubscriber({
+    open: () => client && connectOnce(settings, 'subscriber', client),
+    onError: (error) => logger.error(`holdfast: a message handler threw: ${stackOf(error)}`),
+    onRefused: (error) => manager.warn('HOLDFAST_SUBSCRIBE_REFUSED', `Redis refused a channel: ${describe(error)}`),
+  })
   const pool = createPool({
     open: () => (client === undefined ? undefined : connect(settings, 'blocking')),
     max: settings.maxConnections,
   })
   const warned = new Set<string>()
+  const awaited = new Set<() => void>()
   let closing: Promise<void> | undefined
 
   const manager: RedisManager = {
@@ -134,9 +142,11 @@ export function createRedisManager(options: RedisManagerOptions = {}): RedisMana
       }
       return new Promise((resolve, reject) => {
         gate.send(operation, command, deadlineOf(call), resolve, (reason, error) => {
-          if (reason !== 'error') reject(new RedisUnavailableError(operation, reason, error))
-          else
-            reject(error !== undefined && classify(error) === 'reply' ? new RedisCommandError(operation, error) : error)
+          reject(
+            reason === 'error'
+              ? asRedisError(operation, 'lost', error)
+              : new RedisUnavailableError(operation, reason, error),
+          )
         })
       })
     },
@@ -150,25 +160,35 @@ export function createRedisManager(options: RedisManagerOptions = {}): RedisMana
       events.emit('warning', { code, message })
     },
     health: () => healthOf(link, gate, ping),
-    ready: (within = 2000) => untilUsable(toMs(within)),
+    ready: (within = 2000) => untilUsable(Math.min(toMs(within), MAX_DELAY)),
     close() {
       closing ??= close()
       return closing
     },
   }
   for (const { code, message } of risks) manager.warn(code, message)
+  // A borrowed client that was made with lazyConnect waits for a first command, and none is sent before it is connected.
+  if (client?.status === 'wait') client.connect().catch(() => {})
   return manager
 
   function refused(operation: string): void {
     if (events.listens('redis.call')) events.emit('redis.call', { operation, outcome: 'refused', durationMs: 0 })
   }
 
-  function reportError(operation: string, error: Error | undefined): void {
-    const kind = /^[A-Z]+(?= )/.exec(error?.message ?? '')?.[0] ?? error?.name ?? 'Error'
-    manager.warn(
-      `HOLDFAST_REDIS_ERROR:${operation}:${kind}`,
-      `Redis refused ${operation} with ${kind}; the fallback answered`,
-    )
+  function reportError(operation: string, error: unknown): void {
+    if (classify(error) === 'reply') {
+      const kind = replyKind((error as Error).message)
+      manager.warn(
+        `HOLDFAST_REDIS_ERROR:${operation}:${kind}`,
+        `Redis refused ${operation} with ${kind}; the fallback answered`,
+      )
+    } else {
+      const name = error instanceof Error ? error.name : typeof error
+      manager.warn(
+        `HOLDFAST_OPERATION_THREW:${operation}:${name}`,
+        `${operation} threw ${name} ${placeOf(error)}; the fallback answered`,
+      )
+    }
   }
 
   function ping(): Promise<number | undefined> {
@@ -176,7 +196,7 @@ export function createRedisManager(options: RedisManagerOptions = {}): RedisMana
     return manager.attempt(
       'ping',
       async (it) => {
-        await Promise.all(masters(it).map((node) => node.ping()))
+        await Promise.all(allMasters(it).map((node) => node.ping()))
         return performance.now() - started
       },
       () => undefined,
@@ -184,29 +204,36 @@ export function createRedisManager(options: RedisManagerOptions = {}): RedisMana
   }
 
   function untilUsable(ms: number): Promise<boolean> {
-    if (link.usable) return Promise.resolve(true)
+    if (link.usable || link.state === 'closed') return Promise.resolve(link.usable)
     return new Promise((resolve) => {
-      const settle = (answer: boolean): void => {
+      const settle = (): void => {
         clearTimeout(timer)
         for (const off of offs) off()
-        resolve(answer)
+        awaited.delete(settle)
+        resolve(link.usable)
       }
-      const offs = [events.on('up', () => settle(true)), events.on('recovered', () => settle(true))]
-      const timer = setTimeout(() => settle(false), ms)
+      const offs = [events.on('up', settle), events.on('recovered', settle)]
+      const timer = setTimeout(settle, ms)
+      awaited.add(settle)
     })
   }
 
   async function close(): Promise<void> {
-    const open = link.state === 'up'
+    const drainMs = link.usable ? DRAIN_MS : 0
     link.close()
+    for (const settle of awaited) settle()
     subscriber.close()
-    const owned = target.kind === 'borrowed' || client === undefined ? [] : [disconnect(client, open ? CLOSE_MS : 0)]
-    await Promise.all([...owned, pool.close()])
+    const own = target.kind === 'borrowed' ? undefined : client
+    await Promise.all([own && disconnect(own, drainMs), pool.close()])
   }
 }
 
+function stackOf(error: unknown): string {
+  return (error instanceof Error && error.stack) || String(error)
+}
+
 function deadlineOf(call: CallOptions | undefined): number | undefined {
-  return call?.deadline === undefined ? undefined : toMs(call.deadline)
+  return call?.deadline === undefined ? undefined : Math.min(toMs(call.deadline), MAX_DELAY)
 }
 
 function fall<T>(fallback: (reason: FallbackReason) => T | Promise<T>, reason: FallbackReason): Promise<T> {

@@ -15,11 +15,12 @@ import {
   secret,
 } from '../shared/options.js'
 import type { RedisClient } from './client.js'
+import { aKeyPrefix } from './keys.js'
 
 export interface RedisAddress {
   readonly host: string
   /** @default 6379 (Redis, Cluster), 26379 (Sentinel) */
-  readonly port?: number
+  readonly port?: number | undefined
 }
 
 /**
@@ -43,8 +44,11 @@ export interface RedisManagerOptions {
     | {
         readonly name: string
         readonly nodes: readonly RedisAddress[]
-        readonly username?: string
-        readonly password?: string
+        /** For the sentinels themselves; `username` and `password` beside this object are for Redis. */
+        readonly username?: string | undefined
+        readonly password?: string | undefined
+        /** @default the `tls` of Redis */
+        readonly tls?: boolean | ConnectionOptions | undefined
       }
     | undefined
   /** Some nodes of a Cluster; the others are discovered. */
@@ -72,52 +76,72 @@ export interface RedisManagerOptions {
 }
 
 const aPort = anInteger(1, 65_535)
-const nodes = arrayOf(
-  {
-    expected: '{ host, port }',
-    accepts: (value) => {
-      const { host, port } = (value ?? {}) as { host?: unknown; port?: unknown }
-      return aString.accepts(host) && (port === undefined || aPort.accepts(port))
-    },
-  },
-  1,
-)
-const nodesOf = (value: unknown): boolean => nodes.accepts((value as { nodes?: unknown } | null)?.nodes)
+
+/** Secret, because what is wrong with it is mostly that it is a whole URL. */
+export const aHost: Rule = secret({
+  expected: 'a host name or address alone, without scheme, credentials or port',
+  accepts: (value) =>
+    typeof value === 'string' && value !== '' && !/[\s/@?#]/.test(value) && !/^[^:]+:\d+$/.test(value),
+})
 
 export const aRedisUrl: Rule = secret({
-  expected: 'a URL such as redis://user:password@host:6379/0 (rediss: for TLS)',
+  expected:
+    'a URL such as redis://user:password@host:6379/0 (rediss: for TLS), special characters in the password ' +
+    'percent-encoded, nothing after the database',
   accepts: (value) => {
     if (typeof value !== 'string' || !URL.canParse(value)) return false
-    const { protocol, hostname, port, pathname } = new URL(value)
+    const { protocol, hostname, port, pathname, search, hash } = new URL(value)
     return (
       (protocol === 'redis:' || protocol === 'rediss:') &&
       hostname !== '' &&
       port !== '0' &&
-      /^\/?(\d{1,5})?$/.test(pathname)
+      /^\/?(\d{1,5})?$/.test(pathname) &&
+      Number(pathname.slice(1)) <= MAX_DB &&
+      search === '' &&
+      hash === ''
     )
   },
 })
 
+const MAX_DB = 65_535
+
+/** Every field as its rule says, and no others: a misspelt one would be ignored in silence. */
+function anObjectOf(expected: string, fields: Readonly<Record<string, Rule>>, required: readonly string[]): Rule {
+  return {
+    expected,
+    accepts: (value) =>
+      anObject.accepts(value) &&
+      required.every((name) => (value as Record<string, unknown>)[name] !== undefined) &&
+      Object.entries(value as object).every(
+        ([name, field]) => Object.hasOwn(fields, name) && (field === undefined || fields[name]?.accepts(field)),
+      ),
+  }
+}
+
+const aTls = either(aBoolean, anObject)
+const nodes = arrayOf(anObjectOf('{ host, port }', { host: aHost, port: aPort }, ['host']), 1)
+
 export const managerRules: Rules<RedisManagerOptions> = {
   url: aRedisUrl,
-  host: aString,
+  host: aHost,
   port: aPort,
   username: aString,
   password: secret(aString),
-  db: anInteger(0, 65_535),
-  tls: either(aBoolean, anObject),
-  sentinel: {
-    expected: '{ name, nodes: [{ host, port }] }',
-    accepts: (value) => nodesOf(value) && aString.accepts((value as { name?: unknown }).name),
-  },
-  cluster: { expected: '{ nodes: [{ host, port }] }', accepts: nodesOf },
+  db: anInteger(0, MAX_DB),
+  tls: aTls,
+  sentinel: anObjectOf(
+    '{ name, nodes: [{ host, port }] } and optionally username, password, tls',
+    { name: aString, nodes, username: aString, password: aString, tls: aTls },
+    ['name', 'nodes'],
+  ),
+  cluster: anObjectOf('{ nodes: [{ host, port }] }', { nodes }, ['nodes']),
   client: {
     expected: 'an ioredis client',
     accepts: (value) =>
       typeof (value as { duplicate?: unknown } | null)?.duplicate === 'function' &&
       typeof (value as { status?: unknown }).status === 'string',
   },
-  keyPrefix: aString,
+  keyPrefix: aKeyPrefix,
   connectTimeout: aDuration(1),
   commandTimeout: aDuration(1),
   maxConnections: anInteger(1, 10_000),

@@ -1,15 +1,20 @@
 import type { RedisClient } from './client.js'
 import { disconnect } from './disconnect.js'
-import { RedisUnavailableError } from './errors.js'
+import { asRedisError, RedisUnavailableError } from './errors.js'
 
 export interface PoolUse {
   /** For a free connection and for it to be ready, in ms. @default 1000 */
   readonly waitMs?: number
+  /** For the work itself, in ms; then its connection is closed, and its outcome is unknown. @default none */
+  readonly deadlineMs?: number
 }
 
 /** Connections for work that blocks or holds a conversation (BRPOP, WATCH): never the shared one. */
 export interface Pool {
-  /** Runs `work` with a connection of its own. Rejects with RedisUnavailableError where none is to be had in time. */
+  /**
+   * Runs `work` with a connection of its own. Rejects with RedisUnavailableError where none is to be had in time or it
+   * was lost, with RedisCommandError where Redis refused a command. The connection is reused only after success.
+   */
   use<T>(operation: string, work: (client: RedisClient) => Promise<T>, options?: PoolUse): Promise<T>
   readonly size: number
   close(): Promise<void>
@@ -23,15 +28,15 @@ export interface PoolOptions {
   readonly idleMs?: number
 }
 
-interface Waiter {
-  readonly resolve: (client: RedisClient | undefined) => void
-}
+type Waiter = (client: RedisClient | undefined) => void
 
 export function createPool({ open, max, idleMs = 30_000 }: PoolOptions): Pool {
   const all = new Set<RedisClient>()
   const idle: { readonly client: RedisClient; readonly timer: NodeJS.Timeout }[] = []
-  const waiters: Waiter[] = []
-  let closed = false
+  /** In the order they came: sets keep it. */
+  const waiters = new Set<Waiter>()
+  const closing = new AbortController()
+  const { signal } = closing
 
   function drop(client: RedisClient): void {
     all.delete(client)
@@ -39,56 +44,59 @@ export function createPool({ open, max, idleMs = 30_000 }: PoolOptions): Pool {
   }
 
   function takeIdle(): RedisClient | undefined {
-    for (;;) {
-      const last = idle.pop()
-      if (last === undefined) return undefined
+    for (let last = idle.pop(); last !== undefined; last = idle.pop()) {
       clearTimeout(last.timer)
       if (last.client.status === 'ready') return last.client
       drop(last.client)
     }
+    return undefined
   }
 
   function openOne(): RedisClient | undefined {
-    if (closed || all.size >= max) return undefined
+    if (signal.aborted || all.size >= max) return undefined
     const client = open()
     if (client !== undefined) all.add(client)
     return client
   }
 
-  function giveBack(client: RedisClient): void {
-    if (closed || client.status !== 'ready') drop(client)
-    else {
-      const waiter = waiters.shift()
-      if (waiter !== undefined) return waiter.resolve(client)
-      const timer = setTimeout(() => {
-        const index = idle.findIndex((each) => each.client === client)
-        if (index >= 0) idle.splice(index, 1)
-        drop(client)
-      }, idleMs)
-      timer.unref()
-      idle.push({ client, timer })
+  function nextWaiter(): Waiter | undefined {
+    const [waiter] = waiters
+    if (waiter !== undefined) waiters.delete(waiter)
+    return waiter
+  }
+
+  function giveBack(client: RedisClient, reusable: boolean): void {
+    if (signal.aborted || !reusable || client.status !== 'ready') {
+      drop(client)
+      // Its place is free.
+      nextWaiter()?.(openOne())
       return
     }
-    // A place is free although the connection is not reusable.
-    const waiter = waiters.shift()
-    if (waiter !== undefined) waiter.resolve(openOne())
+    const waiter = nextWaiter()
+    if (waiter !== undefined) return waiter(client)
+    const timer = setTimeout(() => {
+      idle.splice(
+        idle.findIndex((each) => each.client === client),
+        1,
+      )
+      drop(client)
+    }, idleMs)
+    timer.unref()
+    idle.push({ client, timer })
   }
 
   function acquire(waitMs: number): Promise<RedisClient | undefined> {
     const client = takeIdle() ?? openOne()
-    if (client !== undefined || closed || all.size === 0) return Promise.resolve(client)
+    // With none in use there is nobody to wait for.
+    if (client !== undefined || signal.aborted || all.size === 0) return Promise.resolve(client)
     return new Promise((resolve) => {
-      const waiter: Waiter = {
-        resolve: (given) => {
-          clearTimeout(timer)
-          resolve(given)
-        },
+      const waiter: Waiter = (given) => {
+        clearTimeout(timer)
+        waiters.delete(waiter)
+        resolve(given)
       }
-      const timer = setTimeout(() => {
-        waiters.splice(waiters.indexOf(waiter), 1)
-        resolve(undefined)
-      }, waitMs)
-      waiters.push(waiter)
+      const timer = setTimeout(waiter, waitMs, undefined)
+      waiters.add(waiter)
     })
   }
 
@@ -96,22 +104,28 @@ export function createPool({ open, max, idleMs = 30_000 }: PoolOptions): Pool {
     get size() {
       return all.size
     },
-    async use(operation, work, { waitMs = 1000 } = {}) {
+    async use(operation, work, { waitMs = 1000, deadlineMs } = {}) {
       const started = performance.now()
       const client = await acquire(waitMs)
-      if (client === undefined) throw new RedisUnavailableError(operation, closed ? 'closed' : 'overloaded')
+      if (client === undefined) {
+        throw new RedisUnavailableError(operation, signal.aborted ? 'closed' : all.size === 0 ? 'down' : 'overloaded')
+      }
+      let done = false
       try {
-        if (!(await becomesReady(client, waitMs - (performance.now() - started)))) {
-          throw new RedisUnavailableError(operation, 'down')
-        }
-        return await work(client)
+        await untilReady(client, waitMs - (performance.now() - started), signal)
+        if (client.status !== 'ready') throw new RedisUnavailableError(operation, signal.aborted ? 'closed' : 'down')
+        const result = await withDeadline(operation, work(client), deadlineMs)
+        done = true
+        return result
+      } catch (error) {
+        throw asRedisError(operation, signal.aborted ? 'closed' : 'lost', error)
       } finally {
-        giveBack(client)
+        giveBack(client, done)
       }
     },
     async close() {
-      closed = true
-      for (const waiter of waiters.splice(0)) waiter.resolve(undefined)
+      closing.abort()
+      for (const waiter of waiters) waiter(undefined)
       for (const { timer } of idle.splice(0)) clearTimeout(timer)
       await Promise.all([...all].map((client) => disconnect(client, 0)))
       all.clear()
@@ -119,16 +133,30 @@ export function createPool({ open, max, idleMs = 30_000 }: PoolOptions): Pool {
   }
 }
 
-function becomesReady(client: RedisClient, waitMs: number): Promise<boolean> {
-  if (client.status === 'ready') return Promise.resolve(true)
+function untilReady(client: RedisClient, waitMs: number, signal: AbortSignal): Promise<void> {
+  if (client.status === 'ready') return Promise.resolve()
   return new Promise((resolve) => {
-    const settle = (answer: boolean): void => {
+    const settle = (): void => {
       clearTimeout(timer)
-      client.off('ready', yes)
-      resolve(answer)
+      client.off('ready', settle)
+      signal.removeEventListener('abort', settle)
+      resolve()
     }
-    const yes = (): void => settle(true)
-    const timer = setTimeout(() => settle(false), Math.max(waitMs, 0))
-    client.once('ready', yes)
+    const timer = setTimeout(settle, Math.max(waitMs, 0))
+    client.once('ready', settle)
+    signal.addEventListener('abort', settle)
   })
+}
+
+async function withDeadline<T>(operation: string, work: Promise<T>, deadlineMs: number | undefined): Promise<T> {
+  if (deadlineMs === undefined) return work
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new RedisUnavailableError(operation, 'timeout')), deadlineMs)
+  })
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
+  }
 }

@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis'
-import { masters } from './client.js'
+import { allMasters } from './client.js'
+import { RedisUnavailableError } from './errors.js'
 import type { RedisManager } from './manager.js'
 
 export interface ScanOptions {
@@ -7,13 +8,17 @@ export interface ScanOptions {
   readonly count?: number
 }
 
-/** Batches of the keys that match, over all masters. A key may come twice. Fails closed with RedisUnavailableError. */
+/**
+ * Batches of the keys that match, over all masters. A key may come twice, and one that comes or goes meanwhile may or may
+ * not be seen. Fails closed with RedisUnavailableError, also where one master of a Cluster is out of reach.
+ */
 export async function* scan(
   redis: Pick<RedisManager, 'execute'>,
   pattern: string,
   { count = 500 }: ScanOptions = {},
 ): AsyncGenerator<string[], void, undefined> {
-  const nodes = await redis.execute('scan', (client) => Promise.resolve(masters(client)))
+  const nodes = await redis.execute('scan', async (client) => allMasters(client))
+  if (nodes.length === 0) throw new RedisUnavailableError('scan', 'degraded')
   for (const node of nodes) yield* scanNode(redis, node, pattern, count)
 }
 

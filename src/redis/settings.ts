@@ -2,12 +2,13 @@ import type { ConnectionOptions } from 'node:tls'
 import { toMs } from '../shared/duration.js'
 import { reader } from '../shared/environment.js'
 import { ConfigurationError } from '../shared/errors.js'
-import { type Logger, silentLogger } from '../shared/logger.js'
-import { anInteger, aString, checkOptions, secret } from '../shared/options.js'
+import { harmless, type Logger, silentLogger } from '../shared/logger.js'
+import { aDuration, anInteger, aString, checkOptions, secret } from '../shared/options.js'
 import type { RedisClient } from './client.js'
-import { aRedisUrl, managerRules, type RedisAddress, type RedisManagerOptions } from './options.js'
+import { aKeyPrefix } from './keys.js'
+import { aHost, aRedisUrl, managerRules, type RedisAddress, type RedisManagerOptions } from './options.js'
 
-interface Credentials {
+export interface Credentials {
   readonly username?: string | undefined
   readonly password?: string | undefined
   readonly db?: number | undefined
@@ -25,6 +26,7 @@ export type Target =
       readonly nodes: readonly RedisAddress[]
       readonly sentinelUsername?: string | undefined
       readonly sentinelPassword?: string | undefined
+      readonly sentinelTls?: ConnectionOptions | undefined
     } & Credentials)
   | ({ readonly kind: 'cluster'; readonly nodes: readonly RedisAddress[] } & Credentials)
 
@@ -44,11 +46,10 @@ export interface Settings {
 export function resolveSettings(options: RedisManagerOptions): Settings {
   checkOptions('createRedisManager', options, managerRules)
   const env = reader(options.env ?? process.env)
-  const durationMs = (name: string): number | undefined => env.number(name, anInteger(1, 2 ** 31 - 1))
   const {
-    keyPrefix = env.text('REDIS_KEY_PREFIX', aString) ?? 'holdfast',
-    connectTimeout = durationMs('REDIS_CONNECT_TIMEOUT') ?? 1000,
-    commandTimeout = durationMs('REDIS_COMMAND_TIMEOUT') ?? 75,
+    keyPrefix = env.text('REDIS_KEY_PREFIX', aKeyPrefix) ?? 'holdfast',
+    connectTimeout = env.duration('REDIS_CONNECT_TIMEOUT', aDuration(1)) ?? 1000,
+    commandTimeout = env.duration('REDIS_COMMAND_TIMEOUT', aDuration(1)) ?? 75,
     maxConnections = env.number('REDIS_MAX_CONNECTIONS', anInteger(1, 10_000)) ?? 10,
     maxInFlight = 10_000,
     breakerThreshold = 3,
@@ -64,7 +65,7 @@ export function resolveSettings(options: RedisManagerOptions): Settings {
     maxInFlight,
     breakerThreshold,
     probeInterval: toMs(probeInterval),
-    logger: logger === false ? silentLogger : logger,
+    logger: logger === false ? silentLogger : harmless(logger),
   }
 }
 
@@ -91,32 +92,54 @@ function resolveTarget(options: RedisManagerOptions, env: ReturnType<typeof read
     password:
       options.password ?? parsed?.password ?? (fromEnv ? env.text('REDIS_PASSWORD', secret(aString)) : undefined),
     db: options.db ?? parsed?.db ?? (fromEnv ? env.number('REDIS_DB', anInteger(0, 65_535)) : undefined),
-    tls: tls === true ? {} : tls === false ? undefined : tls,
+    tls: tlsOptions(tls),
   }
   if (options.cluster !== undefined) {
     if (credentials.db) throw new ConfigurationError('createRedisManager', 'db', 'must be 0 on a Cluster')
     return { kind: 'cluster', nodes: options.cluster.nodes, ...credentials }
   }
   if (options.sentinel !== undefined) {
-    const { name, nodes, username, password } = options.sentinel
-    return { kind: 'sentinel', name, nodes, sentinelUsername: username, sentinelPassword: password, ...credentials }
+    const { name, nodes, username, password, tls = options.tls } = options.sentinel
+    return {
+      kind: 'sentinel',
+      name,
+      nodes,
+      sentinelUsername: username,
+      sentinelPassword: password,
+      sentinelTls: tlsOptions(tls),
+      ...credentials,
+    }
   }
-  const host = options.host ?? parsed?.host ?? (fromEnv ? env.text('REDIS_HOST', aString) : undefined)
+  const host = options.host ?? parsed?.host ?? (fromEnv ? env.text('REDIS_HOST', aHost) : undefined)
   const port = options.port ?? parsed?.port ?? (fromEnv ? env.number('REDIS_PORT', anInteger(1, 65_535)) : undefined)
   if (host === undefined && port === undefined) return { kind: 'none' }
   return { kind: 'standalone', host: host ?? '127.0.0.1', port: port ?? 6379, ...credentials }
 }
 
-function parseUrl(text: string): Credentials & { host: string; port?: number | undefined; tls: true | undefined } {
+function tlsOptions(tls: boolean | ConnectionOptions | undefined): ConnectionOptions | undefined {
+  return tls === true ? {} : tls === false ? undefined : tls
+}
+
+interface Place {
+  readonly host: string
+  readonly port: number | undefined
+  readonly username: string | undefined
+  readonly password: string | undefined
+  readonly db: number | undefined
+  readonly tls: true | undefined
+}
+
+/** `text` satisfies {@link aRedisUrl}. */
+function parseUrl(text: string): Place {
   const url = new URL(text)
   const db = url.pathname.replace('/', '')
   return {
-    host: decodeURIComponent(url.hostname).replace(/^\[|\]$/g, ''),
+    host: decode(url.hostname).replace(/^\[|\]$/g, ''),
     port: url.port === '' ? undefined : Number(url.port),
     username: url.username === '' ? undefined : decode(url.username),
     password: url.password === '' ? undefined : decode(url.password),
     db: db === '' ? undefined : Number(db),
-    tls: (url.protocol === 'rediss:' ? true : undefined) as never,
+    tls: url.protocol === 'rediss:' ? true : undefined,
   }
 }
 

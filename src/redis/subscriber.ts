@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis'
+import { callSafely } from '../shared/emitter.js'
 
 export type MessageHandler = (message: string, channel: string) => void
 
@@ -26,17 +27,26 @@ interface Wanted {
   readonly waiting: Set<() => void>
 }
 
+export interface SubscriberOptions {
+  /** A fresh connection that does not reconnect by itself (on a Cluster to any node); `undefined` while there is none. */
+  readonly open: () => Redis | undefined
+  /** What a handler threw. */
+  readonly onError: (error: unknown) => void
+  /** The server does not allow a channel (ACL); it is tried again after the next reconnect. */
+  readonly onRefused: (error: Error) => void
+}
+
 const PING_EVERY = 1000
 const REOPEN_AFTER = 200
 
 /**
- * `open` gives a fresh connection that does not reconnect by itself (on a Cluster to any node), or `undefined` while
- * none can be made. What is wanted and what the server has confirmed are two sets, brought together one step at a
- * time, so that fast subscribe/unsubscribe sequences end where they should.
+ * What is wanted and what the server has confirmed are two sets, brought together one step at a time, so that fast
+ * subscribe/unsubscribe sequences end where they should.
  */
-export function createSubscriber(open: () => Redis | undefined, onError: (error: unknown) => void): Subscriber {
+export function createSubscriber({ open, onError, onRefused }: SubscriberOptions): Subscriber {
   const wanted = new Map<string, Wanted>()
   const confirmed = new Set<string>()
+  const refused = new Set<string>()
   let connection: Redis | undefined
   let closed = false
   let interrupted = false
@@ -44,14 +54,8 @@ export function createSubscriber(open: () => Redis | undefined, onError: (error:
   let reopen: NodeJS.Timeout | undefined
   let ping: NodeJS.Timeout | undefined
 
-  const dispatch = (name: string, channel: string, message: string): void => {
-    for (const { handle } of wanted.get(name)?.handlers ?? []) {
-      try {
-        handle(message, channel)
-      } catch (error) {
-        onError(error)
-      }
-    }
+  function dispatch(name: string, channel: string, message: string): void {
+    for (const { handle } of wanted.get(name)?.handlers ?? []) callSafely(() => handle(message, channel), onError)
   }
 
   function connect(): void {
@@ -64,6 +68,7 @@ export function createSubscriber(open: () => Redis | undefined, onError: (error:
       dispatch(`p${pattern}`, channel, message),
     )
     fresh.on('ready', () => {
+      if (connection !== fresh) return
       // An idle subscriber owes no replies, so only a PING arms the connection's watchdog.
       ping = setInterval(() => fresh.ping().catch(() => {}), PING_EVERY)
       ping.unref()
@@ -71,10 +76,8 @@ export function createSubscriber(open: () => Redis | undefined, onError: (error:
     })
     fresh.on('end', () => {
       if (connection !== fresh) return
-      clearInterval(ping)
-      connection = undefined
       interrupted ||= confirmed.size > 0
-      confirmed.clear()
+      forget()
       reconnect()
     })
   }
@@ -86,6 +89,13 @@ export function createSubscriber(open: () => Redis | undefined, onError: (error:
     reopen.unref()
   }
 
+  function forget(): void {
+    clearInterval(ping)
+    connection = undefined
+    confirmed.clear()
+    refused.clear()
+  }
+
   /** Changes one name at a time until the server has what is wanted. */
   async function step(): Promise<void> {
     if (stepping) return
@@ -94,20 +104,11 @@ export function createSubscriber(open: () => Redis | undefined, onError: (error:
       for (;;) {
         const current = connection
         if (current === undefined || current.status !== 'ready') return
-        const missing = [...wanted.keys()].find((name) => !confirmed.has(name))
+        const missing = [...wanted.keys()].find((name) => !confirmed.has(name) && !refused.has(name))
         const surplus = [...confirmed].find((name) => !wanted.has(name))
-        const name = missing ?? surplus
-        if (name === undefined) break
-        const channel = name.slice(1)
-        if (missing !== undefined) {
-          await (name[0] === 'p' ? current.psubscribe(channel) : current.subscribe(channel))
-          if (current !== connection) continue
-          confirmed.add(name)
-          for (const resolve of wanted.get(name)?.waiting ?? []) resolve()
-        } else {
-          await (name[0] === 'p' ? current.punsubscribe(channel) : current.unsubscribe(channel))
-          confirmed.delete(name)
-        }
+        if (missing !== undefined) await add(current, missing)
+        else if (surplus !== undefined) await remove(current, surplus)
+        else break
       }
       if (interrupted) {
         interrupted = false
@@ -121,25 +122,50 @@ export function createSubscriber(open: () => Redis | undefined, onError: (error:
     }
   }
 
+  async function add(current: Redis, name: string): Promise<void> {
+    try {
+      await (name[0] === 'p' ? current.psubscribe(name.slice(1)) : current.subscribe(name.slice(1)))
+    } catch (error) {
+      if (!(error instanceof Error && error.name === 'ReplyError')) throw error
+      if (current === connection) refused.add(name)
+      return onRefused(error)
+    }
+    if (current !== connection) return
+    confirmed.add(name)
+    for (const resolve of wanted.get(name)?.waiting ?? []) resolve()
+  }
+
+  async function remove(current: Redis, name: string): Promise<void> {
+    // Before it is sent: who subscribes in between is not confirmed by what is being undone.
+    confirmed.delete(name)
+    await (name[0] === 'p' ? current.punsubscribe(name.slice(1)) : current.unsubscribe(name.slice(1)))
+  }
+
   function announceGap(): void {
     for (const { handlers } of wanted.values()) {
-      for (const { onGap } of handlers) {
-        try {
-          onGap?.()
-        } catch (error) {
-          onError(error)
-        }
-      }
+      for (const { onGap } of handlers) callSafely(() => onGap?.(), onError)
     }
   }
 
   function release(): void {
-    clearInterval(ping)
-    const current = connection
-    connection = undefined
-    confirmed.clear()
-    current?.disconnect()
-    ;(current as unknown as { stream?: { destroy(): void } } | undefined)?.stream?.destroy()
+    const last = connection
+    forget()
+    last?.disconnect()
+    ;(last as unknown as { stream?: { destroy(): void } } | undefined)?.stream?.destroy()
+  }
+
+  function confirmation(name: string, { waiting }: Wanted, timeoutMs: number): Promise<boolean> {
+    if (confirmed.has(name)) return Promise.resolve(true)
+    if (closed) return Promise.resolve(false)
+    return new Promise((resolve) => {
+      const settle = (): void => {
+        clearTimeout(timer)
+        waiting.delete(settle)
+        resolve(confirmed.has(name))
+      }
+      const timer = setTimeout(settle, timeoutMs)
+      waiting.add(settle)
+    })
   }
 
   return {
@@ -152,32 +178,22 @@ export function createSubscriber(open: () => Redis | undefined, onError: (error:
       connect()
       void step()
       return {
-        ready: (timeoutMs = 1000) =>
-          new Promise((resolve) => {
-            if (confirmed.has(name)) return resolve(true)
-            const settle = (answer: boolean) => () => {
-              clearTimeout(timer)
-              entry.waiting.delete(yes)
-              resolve(answer)
-            }
-            const yes = settle(true)
-            const timer = setTimeout(settle(false), timeoutMs)
-            entry.waiting.add(yes)
-          }),
+        ready: (timeoutMs = 1000) => confirmation(name, entry, timeoutMs),
         close() {
           entry.handlers.delete(own)
-          if (entry.handlers.size === 0 && wanted.get(name) === entry) {
-            wanted.delete(name)
-            void step()
-          }
+          if (entry.handlers.size > 0 || wanted.get(name) !== entry) return
+          wanted.delete(name)
+          void step()
         },
       }
     },
     close() {
       closed = true
       clearTimeout(reopen)
+      const waiting = [...wanted.values()].flatMap((entry) => [...entry.waiting])
       wanted.clear()
       release()
+      for (const settle of waiting) settle()
     },
   }
 }

@@ -11,7 +11,8 @@ export function parseDuration(value: unknown): number | undefined {
   if (typeof value !== 'string') return undefined
   const match = PATTERN.exec(value)
   if (match === null) return undefined
-  return Math.round(Number(match[1]) * UNITS[match[2] as keyof typeof UNITS])
+  const ms = Math.round(Number(match[1]) * UNITS[match[2] as keyof typeof UNITS])
+  return Number.isFinite(ms) ? ms : undefined
 }
 
 /** Milliseconds of a duration that has been validated already. */

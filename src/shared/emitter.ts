@@ -9,15 +9,25 @@ export interface Emitter<Catalogue> {
   listens(type: keyof Catalogue): boolean
 }
 
-/** `onError` receives what a listener threw, so that one listener harms neither the others nor the emitter. */
+/** Calls what the user gave us; what it throws, or rejects with, goes to `onError` and nowhere else. */
+export function callSafely(call: () => unknown, onError: (error: unknown) => void): void {
+  try {
+    const result = call()
+    if (result instanceof Promise) result.catch(onError)
+  } catch (error) {
+    onError(error)
+  }
+}
+
+/** One listener that fails harms neither the others nor the emitter. */
 export function createEmitter<Catalogue>(onError: (error: unknown) => void): Emitter<Catalogue> {
-  const listeners = new Map<keyof Catalogue, Set<(event: never) => void>>()
+  const listeners = new Map<keyof Catalogue, Set<(event: never) => unknown>>()
   return {
     on(type, listener) {
       const set = listeners.get(type) ?? new Set()
       listeners.set(type, set)
       // A wrapper of its own, so that subscribing one function twice needs two unsubscriptions.
-      const own = (event: never): void => listener(event)
+      const own = (event: never): unknown => listener(event)
       set.add(own)
       return () => {
         set.delete(own)
@@ -26,13 +36,7 @@ export function createEmitter<Catalogue>(onError: (error: unknown) => void): Emi
     emit(type, event) {
       const set = listeners.get(type)
       if (set === undefined) return
-      for (const listener of set) {
-        try {
-          listener(event as never)
-        } catch (error) {
-          onError(error)
-        }
-      }
+      for (const listener of set) callSafely(() => listener(event as never), onError)
     },
     listens: (type) => (listeners.get(type)?.size ?? 0) > 0,
   }

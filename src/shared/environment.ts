@@ -1,3 +1,4 @@
+import { parseDuration } from './duration.js'
 import { ConfigurationError } from './errors.js'
 import { type Rule, show } from './options.js'
 
@@ -7,6 +8,8 @@ export type Environment = Readonly<Record<string, string | undefined>>
 export function reader(env: Environment): {
   text(name: string, rule: Rule): string | undefined
   number(name: string, rule: Rule): number | undefined
+  /** Milliseconds; a bare number is milliseconds already. */
+  duration(name: string, rule: Rule): number | undefined
   flag(name: string): boolean | undefined
 } {
   const read = <T>(name: string, rule: Rule, parse: (raw: string) => T): T | undefined => {
@@ -25,6 +28,8 @@ export function reader(env: Environment): {
   return {
     text: (name, rule) => read(name, rule, (raw) => raw),
     number: (name, rule) => read(name, rule, (raw) => (/^\d+$/.test(raw) ? Number(raw) : Number.NaN)),
+    duration: (name, rule) =>
+      read(name, rule, (raw) => (/^\d+$/.test(raw) ? Number(raw) : (parseDuration(raw) ?? Number.NaN))),
     flag: (name) =>
       read(name, { expected: 'true, false, 1 or 0', accepts: (value) => value !== undefined }, (raw) => FLAGS.get(raw)),
   }
