@@ -1,0 +1,47 @@
+import { createHash } from 'node:crypto'
+import type { Keyspace } from '../redis/index.js'
+
+/**
+ * The keys of one namespace. Entries spread over all Cluster slots; the versions they depend on share one, so that
+ * they are read and replaced in one command. `path` narrows the namespace, one level for each nested scope; its length
+ * is part of the key, so that no text in it reaches another level.
+ */
+export interface CacheKeys {
+  entry(key: string): string
+  lease(key: string): string
+  /** The key of the version an entry depends on, by the name it has in the entry. */
+  version(name: string): string
+  /** Names of the versions every entry depends on: the generation of the namespace and of each scope inside it. */
+  readonly generations: readonly string[]
+}
+
+export interface CacheKeysOptions {
+  readonly keys: Keyspace
+  readonly feature: string
+  readonly namespace: string
+  readonly path: readonly string[]
+}
+
+/** The name of a tag among an entry's dependencies: of bounded length, and whole after a trip through UTF-8. */
+export function tagName(tag: string): string {
+  if (tag.length <= 200 && tag.isWellFormed()) return `t${tag}`
+  return `h${createHash('sha256').update(tag, 'utf16le').digest('base64url')}`
+}
+
+export function cacheKeys({ keys, feature, namespace, path }: CacheKeysOptions): CacheKeys {
+  const depth = path.length
+  const slot = keys.slot(namespace)
+  const versionKeys = (name: string): string => {
+    if (name[0] === 'g') {
+      const level = Number(name.slice(1))
+      return keys.key(feature, slot, level, ...path.slice(0, level), 'g')
+    }
+    return keys.key(feature, slot, depth, ...path, name[0] as string, name.slice(1))
+  }
+  return {
+    entry: (key) => keys.key(feature, namespace, depth, ...path, keys.slot(key)),
+    lease: (key) => keys.key(`${feature}-lease`, namespace, depth, ...path, keys.slot(key)),
+    version: versionKeys,
+    generations: Array.from({ length: depth + 1 }, (_, level) => `g${level}`),
+  }
+}
