@@ -54,7 +54,13 @@ export async function startProxy(targetPort: number): Promise<TcpProxy> {
   }
 
   function reset(): void {
-    for (const link of links) for (const socket of link.sockets) socket.resetAndDestroy()
+    for (const link of links) {
+      for (const socket of link.sockets) {
+        // Node leaks the handle of a socket that it cannot reset because one side has ended.
+        if (socket.readableEnded || socket.writableEnded) socket.destroy()
+        else socket.resetAndDestroy()
+      }
+    }
   }
 
   function accept(): Promise<void> {
