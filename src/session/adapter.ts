@@ -1,0 +1,98 @@
+import type { SessionEnd } from './events.js'
+import type { SessionRecord, SessionRepository } from './repository.js'
+
+/** What the serializer hands through connect-redis: more than text, since a write has to know what it was based on. */
+export interface SessionWrite {
+  readonly json: string
+  readonly idle: number
+  readonly absolute: number
+  readonly base: { readonly json: string; readonly version: number } | undefined
+  readonly replace: boolean
+  /** Told what is stored now; -1 for a version that the writer does not know. */
+  readonly saved: (version: number) => void
+  /** Told that the session is dead, and the write with it. */
+  readonly gone: () => void
+}
+
+interface Operations {
+  get(id: string): Promise<SessionRecord | null>
+  set(id: string, write: SessionWrite): Promise<'OK'>
+  expire(id: string, seconds: number): Promise<number>
+  del(ids: string | readonly string[]): Promise<number>
+  many(handles: readonly string[]): Promise<(SessionRecord | null)[]>
+  handles(): AsyncGenerator<string[], void, undefined>
+}
+
+const FEW = 50
+const NOTHING = { json: '{}', version: -1 }
+
+/** What connect-redis has no parameter for: asked when the operation starts. */
+interface Circumstances {
+  readonly touchAfter: () => number
+  readonly ending: () => SessionEnd
+}
+
+function operationsOn(repository: SessionRepository, { touchAfter, ending }: Circumstances): Operations {
+  const get = async (id: string): Promise<SessionRecord | null> => (await repository.load(id, touchAfter())) ?? null
+  return {
+    get,
+    async set(id, write) {
+      const { json, idle, absolute, base, replace } = write
+      if (base === undefined) {
+        if (await repository.create(id, { json, idle, absolute, replace })) {
+          write.saved(1)
+          return 'OK'
+        }
+      }
+      // Nobody else knows a new id: what is there already is an earlier write of it, whose answer was lost.
+      const saved = await repository.save(id, { base: base ?? NOTHING, json, idle })
+      if (saved.status === 'saved') write.saved(saved.version)
+      else write.gone()
+      return 'OK'
+    },
+    expire: async (id, seconds) => ((await repository.touch(id, seconds * 1000)) ? 1 : 0),
+    async del(ids) {
+      const reason = ending()
+      let removed = 0
+      for (const few of chunks(typeof ids === 'string' ? [ids] : ids)) {
+        const answers = await Promise.all(few.map((id) => repository.remove(id, reason)))
+        removed += answers.filter(Boolean).length
+      }
+      return removed
+    },
+    async many(handles) {
+      const records: (SessionRecord | null)[] = []
+      for (const few of chunks(handles)) records.push(...(await Promise.all(few.map(get))))
+      return records
+    },
+    handles: () => repository.handles(),
+  }
+}
+
+function* chunks(ids: readonly string[]): Generator<readonly string[]> {
+  for (let start = 0; start < ids.length; start += FEW) yield ids.slice(start, start + FEW)
+}
+
+/** In the shape of an ioredis client, which connect-redis 8 takes. */
+export function ioredisShaped(repository: SessionRepository, circumstances: Circumstances): object {
+  const { many, handles, ...operations } = operationsOn(repository, circumstances)
+  return {
+    ...operations,
+    mget: many,
+    async scan(): Promise<[cursor: string, handles: string[]]> {
+      return ['0', await everyOf(handles())]
+    },
+  }
+}
+
+/** In the shape of a node-redis client, which connect-redis 9 and 10 take. */
+export function nodeRedisShaped(repository: SessionRepository, circumstances: Circumstances): object {
+  const { many, handles, ...operations } = operationsOn(repository, circumstances)
+  return { ...operations, mGet: many, scanIterator: handles }
+}
+
+async function everyOf(batches: AsyncIterable<string[]>): Promise<string[]> {
+  const all = new Set<string>()
+  for await (const batch of batches) for (const handle of batch) all.add(handle)
+  return [...all]
+}

@@ -1,0 +1,23 @@
+/** A session as events name it: a salted hash, never its id. */
+export interface SessionEvent {
+  readonly session: string
+  readonly userId?: string | undefined
+}
+
+/** `logout`: by its user. `revoked`: by somebody else, or as one of many. `renewed`: replaced by a new id. */
+export type SessionEnd = 'logout' | 'revoked' | 'renewed' | 'excess' | 'reuse'
+
+declare module '../shared/events.js' {
+  interface EventCatalogue {
+    readonly 'session.created': SessionEvent
+    readonly 'session.destroyed': SessionEvent & { readonly reason: SessionEnd }
+    /** The session could not be asked for or stored; nobody was logged out. */
+    readonly 'session.unavailable': { readonly operation: 'load' | 'save' | 'destroy'; readonly reason: string }
+    /** A cookie that we did not sign: somebody is guessing, or the secret changed. */
+    readonly 'session.rejected': { readonly reason: 'signature' }
+    /** A write that came after the end of its session, or could not be kept through an outage. */
+    readonly 'session.dropped': SessionEvent & { readonly reason: 'gone' | 'conflict' | 'overflow' | 'expired' }
+    /** Parallel requests changed the same keys; the later writer won. */
+    readonly 'session.conflict': SessionEvent & { readonly keys: readonly string[] }
+  }
+}
