@@ -1,4 +1,15 @@
 // Redis: the shared manager
+
+// Operations
+export {
+  type CheckFunction,
+  type HealthCheck,
+  type HealthMiddleware,
+  type HealthOptions,
+  type HealthReport,
+  type HealthStatus,
+  health,
+} from './ops/index.js'
 export {
   type CallOptions,
   createRedisManager,
@@ -13,7 +24,6 @@ export {
   type RedisTransition,
   RedisUnavailableError,
 } from './redis/index.js'
-
 // Shared: errors, durations, events
 export type { Duration } from './shared/duration.js'
 export { ConfigurationError, HoldfastError, isConfigurationError, isHoldfastError } from './shared/errors.js'
