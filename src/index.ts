@@ -24,6 +24,15 @@ export {
   type RedisTransition,
   RedisUnavailableError,
 } from './redis/index.js'
+// Response cache
+export {
+  type BypassReason,
+  type Refusal,
+  type ResponseCacheMiddleware,
+  type ResponseCacheOptions,
+  type ResponseCacheOutcome,
+  responseCache,
+} from './response-cache/index.js'
 // Shared: errors, durations, events
 export type { Duration } from './shared/duration.js'
 export { ConfigurationError, HoldfastError, isConfigurationError, isHoldfastError } from './shared/errors.js'

@@ -1,0 +1,61 @@
+/** Directives by their lower-case name; a directive without an argument has `undefined`. */
+export type Directives = ReadonlyMap<string, string | undefined>
+
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
+
+/**
+ * Cache-Control (RFC 9111 §5.2), quoted strings understood. Malformed input must not lose a restriction: the name of a
+ * directive counts whatever follows it, and of several ages the smallest counts.
+ */
+export function parseCacheControl(value: string | readonly string[] | undefined): Directives {
+  const directives = new Map<string, string | undefined>()
+  for (const item of splitList(Array.isArray(value) ? value.join(',') : ((value as string | undefined) ?? ''))) {
+    const equals = item.indexOf('=')
+    const name = (equals < 0 ? item : item.slice(0, equals)).trim().toLowerCase()
+    // `no-store;foo`, `"private"`: whatever is wrong with it, the restriction was meant.
+    const known = TOKEN.test(name) ? name : (/no-store|no-cache|private/.exec(name)?.[0] ?? '')
+    if (known === '') continue
+    const argument = equals < 0 ? undefined : unquote(item.slice(equals + 1).trim())
+    const previous = directives.get(known)
+    const repeated = directives.has(known) && previous !== argument
+    directives.set(known, repeated ? stricter(previous, argument) : argument)
+  }
+  return directives
+}
+
+/**
+ * Seconds in a delta-seconds argument (RFC 9111 §1.2.2). `undefined` where the directive is absent; 0 where its
+ * argument is not a number, since a lifetime nobody can read is none.
+ */
+export function seconds(directives: Directives, name: string): number | undefined {
+  if (!directives.has(name)) return undefined
+  const argument = directives.get(name) ?? ''
+  return /^\d+$/.test(argument) ? Math.min(Number(argument), 2 ** 31) : 0
+}
+
+/** Splits at commas outside of quoted strings; where a quote is not closed, at every comma. */
+export function splitList(value: string): string[] {
+  const items: string[] = []
+  let start = 0
+  let quoted = false
+  for (let at = 0; at < value.length; at++) {
+    const character = value[at]
+    if (quoted && character === '\\') at++
+    else if (character === '"') quoted = !quoted
+    else if (character === ',' && !quoted) {
+      items.push(value.slice(start, at))
+      start = at + 1
+    }
+  }
+  items.push(value.slice(start))
+  return (quoted ? value.split(',') : items).map((item) => item.trim()).filter((item) => item !== '')
+}
+
+function unquote(text: string): string {
+  return text.startsWith('"') ? text.replace(/^"|"$/g, '').replace(/\\(.)/g, '$1') : text
+}
+
+function stricter(first: string | undefined, second: string | undefined): string {
+  const [a, b] = [first, second].map((each) => (/^\d+$/.test(each ?? '') ? Number(each) : 0))
+  return String(Math.min(a as number, b as number))
+}

@@ -1,0 +1,109 @@
+import type { OutgoingHttpHeader, ServerResponse } from 'node:http'
+import { type HeaderList, mergeHeaders, valuesOf, writtenHeaders } from './headers.js'
+import type { Refusal } from './policy.js'
+
+export interface Head {
+  readonly status: number
+  readonly headers: HeaderList
+}
+
+export interface CaptureHooks {
+  readonly maxBytes: number
+  /** Called just before the head is sent. `'not-modified'` sends 304 in place of the handler's 200. */
+  readonly onHead: (head: Head) => Refusal | 'capture' | 'not-modified'
+  /** Called once: with the whole response, exactly as the handler made it, or with why there is none. */
+  readonly onDone: (result: { readonly head: Head; readonly body: Buffer } | { readonly refused: Refusal }) => void
+}
+
+/**
+ * Watches a response on its way out, at the three methods everything else goes through. What the handler wrote is seen
+ * before middlewares mounted earlier (compression) change it; cookies that they add while the head is sent
+ * (sessions) are seen too.
+ */
+export function capture(res: ServerResponse, { maxBytes, onHead, onDone }: CaptureHooks): void {
+  const { writeHead, write, end } = res
+  let chunks: Buffer[] = []
+  let size = 0
+  let head: Head | undefined
+  let refused: Refusal | undefined
+  let done = false
+
+  function refuse(reason: Refusal): void {
+    refused ??= reason
+    chunks = []
+  }
+
+  function finish(): void {
+    if (done) return
+    done = true
+    res.off('close', onClose)
+    if (refused === undefined && head === undefined) refused = 'aborted'
+    const length = head === undefined ? [] : valuesOf(head.headers, 'content-length')
+    if (refused === undefined && length.some((each) => Number(each) !== size)) refused = 'length'
+    if (refused !== undefined) return onDone({ refused })
+    const body = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size)
+    onDone({ head: head as Head, body })
+  }
+
+  function onClose(): void {
+    refuse('aborted')
+    finish()
+  }
+
+  function keep(chunk: unknown, encoding: unknown, copy: boolean): void {
+    if (refused !== undefined || done) return
+    let bytes: Buffer
+    if (typeof chunk === 'string') {
+      bytes = Buffer.from(chunk, typeof encoding === 'string' ? (encoding as BufferEncoding) : 'utf8')
+    } else if (chunk instanceof Uint8Array) {
+      // The caller may fill its buffer anew as soon as write() returns.
+      bytes = copy ? Buffer.from(chunk) : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
+    } else return
+    size += bytes.length
+    if (size > maxBytes) refuse('too-large')
+    else if (bytes.length > 0) chunks.push(bytes)
+  }
+
+  res.writeHead = function (this: ServerResponse, status: number, ...rest: unknown[]) {
+    if (res.headersSent || done) return Reflect.apply(writeHead, res, [status, ...rest])
+    const sent: Head = { status, headers: mergeHeaders(currentHeaders(res), writtenHeaders(rest.at(-1))) }
+    const verdict = onHead(sent)
+    if (verdict !== 'capture' && verdict !== 'not-modified') refuse(verdict)
+    if (verdict === 'not-modified') sendNotModified(res, writeHead, sent.headers)
+    else Reflect.apply(writeHead, res, [status, ...rest])
+    head = sent
+    if (res.getHeader('set-cookie') !== undefined) refuse('set-cookie')
+    return res
+  } as ServerResponse['writeHead']
+
+  res.write = function (this: ServerResponse, chunk: unknown, encoding?: unknown, ...rest: unknown[]) {
+    keep(chunk, encoding, true)
+    return Reflect.apply(write, res, [chunk, encoding, ...rest])
+  } as ServerResponse['write']
+
+  res.end = function (this: ServerResponse, chunk?: unknown, encoding?: unknown, ...rest: unknown[]) {
+    keep(chunk, encoding, false)
+    const result = Reflect.apply(end, res, [chunk, encoding, ...rest])
+    finish()
+    return result
+  } as ServerResponse['end']
+
+  res.on('close', onClose)
+}
+
+function currentHeaders(res: ServerResponse): Map<string, [name: string, value: OutgoingHttpHeader]> {
+  const headers = new Map<string, [string, OutgoingHttpHeader]>()
+  // Missing from the types of ServerResponse, present since Node 15.
+  const names = (res as unknown as { getRawHeaderNames(): string[] }).getRawHeaderNames()
+  for (const name of names) {
+    headers.set(name.toLowerCase(), [name, res.getHeader(name) as OutgoingHttpHeader])
+  }
+  return headers
+}
+
+/** Node drops the body of a 304 by itself; its length must not be announced (RFC 9110 §15.4.5). */
+function sendNotModified(res: ServerResponse, writeHead: ServerResponse['writeHead'], headers: HeaderList): void {
+  for (const [name, value] of headers) res.setHeader(name, value as string | string[])
+  for (const name of ['Content-Length', 'Transfer-Encoding']) res.removeHeader(name)
+  Reflect.apply(writeHead, res, [304])
+}

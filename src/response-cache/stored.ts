@@ -1,0 +1,57 @@
+import type { HeaderList } from './headers.js'
+
+/** What is kept of a response besides its body. */
+export interface StoredHead {
+  readonly status: number
+  readonly headers: HeaderList
+  /** May be shown to any request: the response said `public` or `s-maxage`. */
+  readonly isPublic: boolean
+}
+
+/** Either a response, or the names of the request headers that select one of several. */
+export type Stored =
+  | { readonly kind: 'response'; readonly head: StoredHead }
+  | { readonly kind: 'variants'; readonly names: readonly string[] }
+
+export function encodeStored(stored: Stored): Buffer {
+  return Buffer.from(JSON.stringify(stored))
+}
+
+/** `undefined` for anything that was not written by {@link encodeStored}, whoever put it there. */
+export function decodeStored(metadata: Buffer): Stored | undefined {
+  let value: unknown
+  try {
+    value = JSON.parse(metadata.toString())
+  } catch {
+    return undefined
+  }
+  if (!isRecord(value)) return undefined
+  if (value.kind === 'variants') return isStrings(value.names) ? (value as Stored) : undefined
+  if (value.kind !== 'response' || !isRecord(value.head)) return undefined
+  const { status, headers, isPublic } = value.head
+  const valid =
+    Number.isInteger(status) && Number(status) >= 200 && Number(status) <= 599 && typeof isPublic === 'boolean'
+  return valid && Array.isArray(headers) && headers.every(isHeader) ? (value as Stored) : undefined
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
+}
+
+function isStrings(value: unknown): boolean {
+  return Array.isArray(value) && value.every((each) => typeof each === 'string')
+}
+
+function isHeader(value: unknown): boolean {
+  return (
+    Array.isArray(value) &&
+    value.length === 2 &&
+    /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(String(value[0])) &&
+    (isStrings(value[1]) ? (value[1] as string[]) : [value[1]]).every(isFieldValue)
+  )
+}
+
+function isFieldValue(value: unknown): boolean {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not pass into a header
+  return typeof value === 'string' && !/[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]/.test(value)
+}
