@@ -1,15 +1,4 @@
 // Redis: the shared manager
-
-// Operations
-export {
-  type CheckFunction,
-  type HealthCheck,
-  type HealthMiddleware,
-  type HealthOptions,
-  type HealthReport,
-  type HealthStatus,
-  health,
-} from './ops/index.js'
 export {
   type CallOptions,
   createRedisManager,
@@ -24,6 +13,7 @@ export {
   type RedisTransition,
   RedisUnavailableError,
 } from './redis/index.js'
+
 // Response cache
 export {
   type BypassReason,
@@ -33,6 +23,18 @@ export {
   type ResponseCacheOutcome,
   responseCache,
 } from './response-cache/index.js'
+
+// Operations
+export {
+  type CheckFunction,
+  type HealthCheck,
+  type HealthMiddleware,
+  type HealthOptions,
+  type HealthReport,
+  type HealthStatus,
+  health,
+} from './ops/index.js'
+
 // Shared: errors, durations, events
 export type { Duration } from './shared/duration.js'
 export { ConfigurationError, HoldfastError, isConfigurationError, isHoldfastError } from './shared/errors.js'

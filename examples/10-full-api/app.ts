@@ -39,7 +39,7 @@ export function createApp({ redis, sessions, sink = 'console' }: AppOptions): Ex
   app.post('/login', attempts, logIn)
   app.post('/logout', logOut)
   app.get('/me', requireUser, (req, res) => {
-    res.json({ user: req.session.user })
+    res.json({ user: req.session.account })
   })
   app.post('/products', requireUser, async (req, res) => {
     const { name, category, price } = (req.body ?? {}) as Record<string, unknown>

@@ -2,7 +2,7 @@ import type { RequestHandler } from 'express'
 
 declare module 'express-session' {
   interface SessionData {
-    user?: string | undefined
+    account?: string
   }
 }
 
@@ -17,7 +17,7 @@ export const logIn: RequestHandler = (req, res, next) => {
   // A new id at log-in, so that a cookie planted before it is worth nothing after it.
   req.session.regenerate((failed) => {
     if (failed) return next(failed)
-    req.session.user = user
+    req.session.account = user
     req.security.record('authn_login_success', { userId: user })
     res.json({ user })
   })
@@ -31,6 +31,6 @@ export const logOut: RequestHandler = (req, res, next) => {
 /** While sessions cannot be read nobody is told that they are logged out. */
 export const requireUser: RequestHandler = (req, res, next) => {
   if (req.session === undefined) return void res.status(503).set('Retry-After', '1').json({ error: 'try again soon' })
-  if (req.session.user === undefined) return void res.status(401).json({ error: 'log in first' })
+  if (req.session.account === undefined) return void res.status(401).json({ error: 'log in first' })
   next()
 }
