@@ -1,16 +1,18 @@
+import { isError } from '../shared/errors.js'
+
 /**
  * What went wrong, fit for logs and health answers: no host names, no arguments, no passwords. An old server that is
  * sent `HELLO 3 AUTH user password` quotes all of it back in its error.
  */
 export function describe(error: unknown): string {
-  if (!(error instanceof Error)) return 'an unknown error'
+  if (!isError(error)) return 'an unknown error'
   const { code, syscall, lastNodeError } = error as Error & {
     code?: unknown
     syscall?: string
     lastNodeError?: unknown
   }
   // A Cluster's own error only says that every node failed.
-  if (lastNodeError instanceof Error) return describe(lastNodeError)
+  if (isError(lastNodeError)) return describe(lastNodeError)
   if (typeof code === 'string') return syscall === undefined ? code : `${syscall} ${code}`
   if (error.name === 'ReplyError') return describeReply(error.message)
   // ioredis puts its reasons, which name hosts, behind the first sentence.
@@ -41,6 +43,6 @@ function cut(text: string): string {
 
 /** Where an error was thrown, without its message: that of a JSON error quotes the data. */
 export function placeOf(error: unknown): string {
-  const frame = error instanceof Error ? /^ {4}(at .*)$/m.exec(error.stack ?? '')?.[1] : undefined
+  const frame = isError(error) ? /^ {4}(at .*)$/m.exec(error.stack ?? '')?.[1] : undefined
   return frame ?? 'somewhere'
 }

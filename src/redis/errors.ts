@@ -1,4 +1,4 @@
-import { HoldfastError, isHoldfastError } from '../shared/errors.js'
+import { HoldfastError, isError, isHoldfastError } from '../shared/errors.js'
 import { replyKind, withoutArguments } from './describe.js'
 
 /** Why Redis could not be used. */
@@ -58,7 +58,7 @@ const OUTAGE_MESSAGE =
 
 export function classify(error: unknown): Failure {
   if (isRedisUnavailable(error)) return 'outage'
-  if (!(error instanceof Error) || isHoldfastError(error)) return 'bug'
+  if (!isError(error) || isHoldfastError(error)) return 'bug'
   if (error.name === 'ReplyError') return OUTAGE_REPLY.test(error.message) ? 'outage' : 'reply'
   const { code } = error as NodeJS.ErrnoException
   const outage =
@@ -82,5 +82,5 @@ export function asRedisError(operation: string, reason: UnavailableReason, error
 }
 
 function causedBy(cause: unknown): ErrorOptions | undefined {
-  return cause instanceof Error ? { cause: withoutArguments(cause) } : undefined
+  return isError(cause) ? { cause: withoutArguments(cause) } : undefined
 }

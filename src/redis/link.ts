@@ -112,9 +112,12 @@ export class Link {
     this.epoch++
     clearTimeout(this.#timer)
     this.#enter('down', this.#lostBy ?? 'the connection was closed')
+    this.#lostBy = undefined
   }
 
   #onError(error: Error): void {
+    // The errors that follow the first one of a connection are its consequences.
+    if (this.#lostBy !== undefined) return
     this.#lostBy = describe(error)
     this.#note(this.#lostBy)
     if (this.state === 'connecting') this.#enter('down', this.#lostBy)

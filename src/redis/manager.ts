@@ -1,5 +1,6 @@
 import { type Duration, toMs } from '../shared/duration.js'
 import { createEmitter, type Unsubscribe } from '../shared/emitter.js'
+import { isError } from '../shared/errors.js'
 import type { EventCatalogue } from '../shared/events.js'
 import { risksOf } from './borrow.js'
 import { allMasters, type RedisClient } from './client.js'
@@ -183,7 +184,7 @@ export function createRedisManager(options: RedisManagerOptions = {}): RedisMana
         `Redis refused ${operation} with ${kind}; the fallback answered`,
       )
     } else {
-      const name = error instanceof Error ? error.name : typeof error
+      const name = isError(error) ? error.name : typeof error
       manager.warn(
         `HOLDFAST_OPERATION_THREW:${operation}:${name}`,
         `${operation} threw ${name} ${placeOf(error)}; the fallback answered`,
@@ -229,7 +230,7 @@ export function createRedisManager(options: RedisManagerOptions = {}): RedisMana
 }
 
 function stackOf(error: unknown): string {
-  return (error instanceof Error && error.stack) || String(error)
+  return (isError(error) && error.stack) || String(error)
 }
 
 function deadlineOf(call: CallOptions | undefined): number | undefined {

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { isError } from '../shared/errors.js'
 import type { RedisClient } from './client.js'
 
 export type ScriptArgument = string | number | Buffer
@@ -41,7 +42,7 @@ export function defineScript<Reply>({ name, lua, binary = false }: ScriptDefinit
         return (await reply) as Reply
       } catch (error) {
         // Any other error may mean that the script ran: sending it again would run it twice.
-        if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error
+        if (!(isError(error) && error.message.startsWith('NOSCRIPT'))) throw error
         const reply = binary
           ? client.callBuffer('EVAL', lua, keys.length, ...keys, ...args)
           : client.eval(lua, keys.length, ...keys, ...args)

@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis'
 import { callSafely } from '../shared/emitter.js'
+import { isError } from '../shared/errors.js'
 
 export type MessageHandler = (message: string, channel: string) => void
 
@@ -126,7 +127,7 @@ export function createSubscriber({ open, onError, onRefused }: SubscriberOptions
     try {
       await (name[0] === 'p' ? current.psubscribe(name.slice(1)) : current.subscribe(name.slice(1)))
     } catch (error) {
-      if (!(error instanceof Error && error.name === 'ReplyError')) throw error
+      if (!(isError(error) && error.name === 'ReplyError')) throw error
       if (current === connection) refused.add(name)
       return onRefused(error)
     }

@@ -1,3 +1,5 @@
+import { types } from 'node:util'
+
 /** Undoes what returned it; calling it twice is harmless. */
 export type Unsubscribe = () => void
 
@@ -13,7 +15,7 @@ export interface Emitter<Catalogue> {
 export function callSafely(call: () => unknown, onError: (error: unknown) => void): void {
   try {
     const result = call()
-    if (result instanceof Promise) result.catch(onError)
+    if (types.isPromise(result)) result.catch(onError)
   } catch (error) {
     onError(error)
   }

@@ -1,3 +1,5 @@
+import { types } from 'node:util'
+
 const brand = Symbol.for('holdfast.error')
 
 /**
@@ -36,6 +38,11 @@ export class ConfigurationError extends HoldfastError {
     super('ERR_HOLDFAST_CONFIG', `${owner}: "${option}" ${problem}`)
     this.option = option
   }
+}
+
+/** True for errors of any realm: inside Jest those of Node itself, of sockets and TLS, are not `instanceof Error`. */
+export function isError(value: unknown): value is Error {
+  return types.isNativeError(value) || value instanceof Error
 }
 
 /** True for {@link ConfigurationError} of any installed copy of Holdfast. */
