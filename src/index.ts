@@ -35,6 +35,29 @@ export {
   health,
 } from './ops/index.js'
 
+// Security log
+export {
+  createSecurityLog,
+  type EventAlias,
+  type OwaspEventType,
+  type OwnEventType,
+  type PinoLike,
+  type RequestSecurity,
+  type SecurityEvent,
+  type SecurityEventDetails,
+  type SecurityEventType,
+  type SecurityLevel,
+  type SecurityLog,
+  type SecurityLogOptions,
+  type SecurityLogStats,
+  type SecurityMiddleware,
+  type SecurityMiddlewareOptions,
+  type SecurityPage,
+  type SecurityQuery,
+  type SecuritySink,
+  type SinkOption,
+  securityLog,
+} from './security/index.js'
 // Shared: errors, durations, events
 export type { Duration } from './shared/duration.js'
 export { ConfigurationError, HoldfastError, isConfigurationError, isHoldfastError } from './shared/errors.js'

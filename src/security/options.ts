@@ -1,0 +1,88 @@
+import type { RedisManager } from '../redis/index.js'
+import type { Duration } from '../shared/duration.js'
+import {
+  aDuration,
+  aFunction,
+  aManager,
+  anInteger,
+  arrayOf,
+  aString,
+  type Rule,
+  type Rules,
+  secret,
+} from '../shared/options.js'
+import { isSinkOption, type SinkOption } from './sink.js'
+import { isOwnEventType, type OwnEventType, type SecurityLevel } from './vocabulary.js'
+
+export interface SecurityLogOptions<Own extends OwnEventType = never> {
+  readonly redis: RedisManager
+  /** Shown as `app` in every event. */
+  readonly app?: string | undefined
+  /** Your own events, each with a namespace, and their level: `{ 'shop.coupon_abuse': 'warn' }`. */
+  readonly events?: { readonly [Name in Own]: SecurityLevel } | undefined
+  /**
+   * At least 16 characters, the same in every process. Keys the digests that stand for account names and sessions;
+   * without it whoever reads Redis can try names against them.
+   */
+  readonly secret?: string | undefined
+  /** Receives every event at once, whatever Redis does. @default 'console', JSON lines on standard output */
+  readonly sink?: SinkOption | undefined
+  /** More names of fields whose values are withheld. */
+  readonly redact?: readonly string[] | undefined
+  /** Most events kept for Redis while it is away. @default 10000 */
+  readonly maxBuffered?: number | undefined
+  /** Most bytes kept for Redis while it is away. @default 8388608 (8 MiB) */
+  readonly maxBufferedBytes?: number | undefined
+  /** Longest wait of an event for the next batch. @default '50ms' */
+  readonly flushInterval?: Duration | undefined
+  /** Streams the log is spread over; equal in every process. More than one helps a Cluster only. @default 1 */
+  readonly shards?: number | undefined
+  /** Most security events kept per shard, give or take a hundred. @default 100000 */
+  readonly maxEvents?: number | undefined
+  /** Most audit events kept per shard. @default 100000 */
+  readonly maxAuditEvents?: number | undefined
+  /** Most events kept in the stream of one user. @default 200 */
+  readonly maxUserEvents?: number | undefined
+  /** How long security events are kept. @default '90d' */
+  readonly retention?: Duration | undefined
+  /** How long events recorded with `audit: true` are kept. @default '365d' */
+  readonly auditRetention?: Duration | undefined
+  /** How long the events of one user are kept in that user's stream. @default '90d' */
+  readonly userRetention?: Duration | undefined
+  /** The clock, in ms; for tests. @default Date.now */
+  readonly now?: (() => number) | undefined
+}
+
+const LEVELS: readonly unknown[] = ['info', 'warn', 'critical']
+const TEN_YEARS = 10 * 365 * 86_400_000
+
+const aSecret: Rule = secret({
+  expected: 'a text of at least 16 characters',
+  accepts: (value) => typeof value === 'string' && value.length >= 16,
+})
+
+export const logRules: Rules<SecurityLogOptions<OwnEventType>> = {
+  redis: aManager,
+  app: aString,
+  events: {
+    expected: "an object such as { 'shop.coupon_abuse': 'warn' }, every name with a namespace",
+    accepts: (value) =>
+      typeof value === 'object' &&
+      value !== null &&
+      Object.entries(value).every(([name, level]) => isOwnEventType(name) && LEVELS.includes(level)),
+  },
+  secret: aSecret,
+  sink: { expected: "'console', a function, or a logger with info, warn and error", accepts: isSinkOption },
+  redact: arrayOf(aString),
+  maxBuffered: anInteger(1, 10_000_000),
+  maxBufferedBytes: anInteger(16_384),
+  flushInterval: aDuration(0, 60_000),
+  shards: anInteger(1, 64),
+  maxEvents: anInteger(1),
+  maxAuditEvents: anInteger(1),
+  maxUserEvents: anInteger(1),
+  retention: aDuration(1000, TEN_YEARS),
+  auditRetention: aDuration(1000, TEN_YEARS),
+  userRetention: aDuration(1000, TEN_YEARS),
+  now: aFunction,
+}
