@@ -24,6 +24,26 @@ export {
   responseCache,
 } from './response-cache/index.js'
 
+// Rate limiter
+export {
+  type BlockEscalation,
+  type Caller,
+  type LimitDegraded,
+  type LimitExceeded,
+  type PerRequest,
+  type PolicyState,
+  type RateLimitAlgorithm,
+  type RateLimitDecision,
+  type RateLimitHeaders,
+  type RateLimitInfo,
+  RateLimitKeyError,
+  type RateLimitMiddleware,
+  type RateLimitOptions,
+  type RateLimitPolicy,
+  RateLimitValueError,
+  rateLimit,
+} from './rate-limit/index.js'
+
 // Operations
 export {
   type CheckFunction,

@@ -1,0 +1,67 @@
+import { afterAll, beforeAll } from '@jest/globals'
+import type { Redis } from 'ioredis'
+import { createRedisManager, type RedisManager, type RedisManagerOptions } from '../../src/redis/index.js'
+import { type RedisServer, startRedis } from '../support/redis-server.js'
+
+export interface World {
+  readonly server: RedisServer
+  readonly redis: RedisManager
+  /** A manager of its own, as another process would have. */
+  connect(options?: RedisManagerOptions): Promise<RedisManager>
+  client(): Redis
+}
+
+/** One Redis for a file of tests; every test takes its own limiter names. */
+export function useRedis(args: readonly string[] = []): World {
+  let server: RedisServer
+  let redis: RedisManager
+  const others: RedisManager[] = []
+  const connect = async (options: RedisManagerOptions = {}): Promise<RedisManager> => {
+    const other = createRedisManager({ url: server.url, logger: false, commandTimeout: 1000, ...options })
+    others.push(other)
+    await other.ready()
+    return other
+  }
+  beforeAll(async () => {
+    server = await startRedis({ args })
+    redis = await connect()
+  })
+  afterAll(async () => {
+    await Promise.all(others.map((other) => other.close()))
+    await server.stop()
+  })
+  return {
+    get server() {
+      return server
+    },
+    get redis() {
+      return redis
+    },
+    connect,
+    client: () => server.client(),
+  }
+}
+
+let last = 0
+
+/** A limiter name no other test uses. */
+export function aNewName(): string {
+  return `limiter-${++last}`
+}
+
+/** Most points admitted in any window, by moments of admission in ms and their points. */
+export function mostInAnyWindow(admitted: readonly { at: number; points: number }[], windowMs: number): number {
+  const sorted = [...admitted].sort((a, b) => a.at - b.at)
+  let most = 0
+  let sum = 0
+  let from = 0
+  for (const { at, points } of sorted) {
+    sum += points
+    for (let oldest = sorted[from]; oldest !== undefined && oldest.at + windowMs <= at; oldest = sorted[from]) {
+      sum -= oldest.points
+      from++
+    }
+    most = Math.max(most, sum)
+  }
+  return most
+}

@@ -1,0 +1,130 @@
+import type { FallbackReason, RedisManager } from '../redis/index.js'
+import { type RateLimitDecision, undecided } from './decision.js'
+import { DenyCache, type Refused } from './deny-cache.js'
+import { type BlockRule, Engine } from './engine.js'
+import { MemoryLimiter } from './memory.js'
+import type { Policy } from './policy.js'
+import { listenForResets } from './resets.js'
+
+export interface CoreOptions {
+  readonly redis: RedisManager
+  readonly name: string
+  /** The policy that stands for the limiter where one is needed. */
+  readonly policy: Policy
+  readonly keyOf: (key: string) => string
+  readonly block: BlockRule
+  readonly onUnavailable: 'allow' | 'memory' | 'deny'
+  readonly instances: number
+  /** Refusals remembered in this process. */
+  readonly remembered: number
+  /** Points may come back before the window says so: then only blocks are remembered. */
+  readonly refunds: boolean
+}
+
+export interface Taken {
+  readonly decision: RateLimitDecision
+  /** Refusals answered from memory since Redis was last asked about this caller. */
+  readonly repeated: number
+}
+
+/** Decides with Redis, with what is remembered of it, and without it. */
+export class Core {
+  readonly engine: Engine
+  readonly #options: CoreOptions
+  readonly #denied: DenyCache
+  readonly #memory: MemoryLimiter | undefined
+  readonly #off: (() => void)[] = []
+  #degraded = false
+  #outages = 0
+  #listening: (() => void) | undefined
+
+  constructor(options: CoreOptions) {
+    const { redis, policy, block, keyOf, onUnavailable, instances, remembered } = options
+    this.#options = options
+    this.engine = new Engine({ redis, policy, block, keyOf })
+    this.#denied = new DenyCache(remembered)
+    if (onUnavailable === 'memory') this.#memory = new MemoryLimiter(instances)
+    const recovered = (): void => {
+      this.#degraded = false
+      this.#memory?.clear()
+    }
+    this.#off.push(redis.on('up', recovered), redis.on('recovered', recovered))
+  }
+
+  /** A refusal known without asking. Synchronous: this is all that a blocked caller costs. */
+  known(key: string, policies: readonly Policy[], cost: number): Refused | undefined {
+    return this.#denied.size === 0 ? undefined : this.#denied.find(key, policies, cost, performance.now())
+  }
+
+  async take(key: string, policies: readonly Policy[], cost: number): Promise<Taken> {
+    const askedAt = performance.now()
+    const decision = await this.engine.take(key, policies, cost, (reason) => this.#without(key, policies, cost, reason))
+    if (decision.source !== 'redis') return { decision, repeated: 0 }
+    this.#degraded = false
+    if (decision.allowed) {
+      if (this.#denied.size > 0) this.#denied.delete(key)
+      return { decision, repeated: 0 }
+    }
+    if (this.#options.refunds && !decision.blocked) return { decision, repeated: 0 }
+    this.#listen()
+    return { decision, repeated: this.#denied.add(key, policies, cost, decision, askedAt) }
+  }
+
+  async refund(key: string, policies: readonly Policy[], cost: number, charged: RateLimitDecision): Promise<void> {
+    if (charged.source === 'memory') this.#memory?.refund(key, policies, cost, charged.at)
+    else if (charged.source === 'redis') await this.engine.refund(key, policies, cost, charged.at)
+  }
+
+  /** Forgets the caller here; the other processes hear of it through Redis. */
+  forget(key: string): void {
+    this.#denied.delete(key)
+    this.#memory?.delete(key)
+  }
+
+  close(): void {
+    for (const off of this.#off) off()
+    this.#listening?.()
+    this.#listening = undefined
+    this.#denied.clear()
+    this.#memory?.clear()
+  }
+
+  #without(key: string, policies: readonly Policy[], cost: number, reason: FallbackReason): RateLimitDecision {
+    const { onUnavailable, block } = this.#options
+    if (!this.#degraded) {
+      this.#degraded = true
+      this.#announce(reason)
+    }
+    if (this.#memory === undefined) return undecided(policies, onUnavailable === 'allow', reason, steadyNow())
+    return { ...this.#memory.take(key, policies, cost, block.lengthMs, steadyNow()), reason }
+  }
+
+  #announce(reason: FallbackReason): void {
+    const { redis, name, onUnavailable } = this.#options
+    redis.emit('limit.degraded', { limiter: name, reason, onUnavailable })
+    // The manager says each code once; outages are told one by one.
+    redis.warn(
+      `HOLDFAST_RATE_LIMIT_DEGRADED:${name}:${++this.#outages}`,
+      `limiter "${name}" ${CONSEQUENCE[onUnavailable]} (${reason})`,
+    )
+  }
+
+  #listen(): void {
+    const { redis, name } = this.#options
+    this.#listening ??= listenForResets(redis, name, (key) => {
+      if (key === undefined) this.#denied.clear()
+      else this.forget(key)
+    })
+  }
+}
+
+/** Milliseconds since the epoch that no change of the clock moves back. */
+function steadyNow(): number {
+  return Math.floor(performance.timeOrigin + performance.now())
+}
+
+const CONSEQUENCE = {
+  allow: 'counts nothing and lets every request pass until Redis answers',
+  memory: 'counts in this process alone until Redis answers',
+  deny: 'refuses every request with 503 until Redis answers',
+} as const

@@ -1,0 +1,36 @@
+import type { FallbackReason } from '../redis/index.js'
+
+/** A request above its limit, or during a block. */
+export interface LimitExceeded {
+  /** Name of the limiter. */
+  readonly limiter: string
+  /** Name of the policy that refused, `deny-list` for an entry of that list. */
+  readonly policy: string
+  readonly address?: string
+  readonly user?: string
+  readonly method?: string
+  /** Path without its query. */
+  readonly path?: string
+  readonly retryAfterMs: number
+  /** By a block, not by a policy alone. */
+  readonly blocked: boolean
+  /** Refused before, since the last event for this caller, without asking Redis; those make no events of their own. */
+  readonly repeated: number
+  /** `mode: 'shadow'`: the request was served. */
+  readonly shadow: boolean
+}
+
+/** The first request of an outage that Redis did not decide. */
+export interface LimitDegraded {
+  readonly limiter: string
+  readonly reason: FallbackReason
+  /** What happens to requests until Redis returns. */
+  readonly onUnavailable: 'allow' | 'memory' | 'deny'
+}
+
+declare module '../shared/events.js' {
+  interface EventCatalogue {
+    readonly 'limit.exceeded': LimitExceeded
+    readonly 'limit.degraded': LimitDegraded
+  }
+}
