@@ -9,6 +9,7 @@ export {
 } from './errors.js'
 export type { RedisCall, RedisState, RedisTransition } from './events.js'
 export type { RedisHealth } from './health.js'
+export type { CommandStats, ServerStats } from './info.js'
 export type { KeyPart, Keyspace, SlotPart } from './keys.js'
 export {
   type CallOptions,
@@ -17,8 +18,10 @@ export {
   type RedisCommand,
   type RedisManager,
 } from './manager.js'
+export type { NamespaceOptions, NamespaceStats } from './namespaces.js'
 export type { RedisAddress, RedisManagerOptions } from './options.js'
 export type { Pool, PoolUse } from './pool.js'
 export { type ScanOptions, scan } from './scan.js'
 export { defineScript, type Script, type ScriptArgument, type ScriptDefinition } from './script.js'
+export type { RedisStats, SlowCall } from './stats.js'
 export type { MessageHandler, SubscribeOptions, Subscriber, Subscription } from './subscriber.js'

@@ -13,9 +13,11 @@ import { Gate } from './gate.js'
 import { healthOf, type RedisHealth } from './health.js'
 import { createKeyspace, type Keyspace } from './keys.js'
 import { Link } from './link.js'
+import { type NamespaceOptions, type NamespaceStats, namespacesOf } from './namespaces.js'
 import type { RedisManagerOptions } from './options.js'
 import { createPool, type Pool } from './pool.js'
 import { resolveSettings } from './settings.js'
+import { type RedisStats, statsOf } from './stats.js'
 import { createSubscriber, type Subscriber } from './subscriber.js'
 
 /** Sends commands with the client; everything it awaits counts against the deadline. */
@@ -54,6 +56,10 @@ export interface RedisManager {
   /** For features: says something to the operator once per code. */
   warn(code: string, message: string): void
   health(): Promise<RedisHealth>
+  /** INFO of every master as numbers, their sums, and the slow log. Rejects with {@link RedisUnavailableError}. */
+  stats(): Promise<RedisStats>
+  /** Keys and memory of each feature, estimated from a sample. Rejects as {@link stats} does. */
+  namespaces(options?: NamespaceOptions): Promise<NamespaceStats[]>
   /** True as soon as Redis is usable, false where it is not within the time. Never rejects. @default '2s' */
   ready(within?: Duration): Promise<boolean>
   /** Drains and closes every connection within a second, whatever their state. Idempotent. */
@@ -161,6 +167,8 @@ export function createRedisManager(options: RedisManagerOptions = {}): RedisMana
       events.emit('warning', { code, message })
     },
     health: () => healthOf(link, gate, ping),
+    stats: () => statsOf(manager),
+    namespaces: (options) => namespacesOf(manager, options),
     ready: (within = 2000) => untilUsable(Math.min(toMs(within), MAX_DELAY)),
     close() {
       closing ??= close()
