@@ -11,7 +11,6 @@ const config: Config = {
   moduleNameMapper: {
     '^(\\.{1,2}/.*)\\.js$': '$1',
     '^holdfast$': '<rootDir>/src/index',
-    '^holdfast/health$': '<rootDir>/src/ops/index',
     '^holdfast/(.*)$': '<rootDir>/src/$1/index',
   },
   reporters: ['default', '<rootDir>/scripts/count-reporter.mjs'],
