@@ -14,7 +14,7 @@ export function spawnRedis(argv: readonly string[], dir: string): RedisProcess {
   if (!binary) throw new Error('no redis-server found: run `npm run ensure-redis`')
 
   const child = spawn(binary, argv, { cwd: dir, stdio: ['ignore', 'pipe', 'pipe'] })
-  const guard = killWithUs(child)
+  const guard = killWithUs(child, dir)
   let log = ''
   const keep = (chunk: Buffer) => {
     log = (log + chunk.toString()).slice(-4000)
@@ -50,10 +50,10 @@ export function spawnRedis(argv: readonly string[], dir: string): RedisProcess {
 }
 
 // Jest gives tests a copy of `process` whose exit event never fires, and a worker may be killed outright. A shell that
-// waits for our end of its pipe to close outlives both and takes the server with it, even a stopped one.
-function killWithUs(child: ChildProcess): ChildProcess | undefined {
+// waits for our end of its pipe to close outlives both and takes the server, even a stopped one, and its folder with it.
+function killWithUs(child: ChildProcess, dir: string): ChildProcess | undefined {
   if (child.pid === undefined) return undefined
-  const guard = spawn('sh', ['-c', 'read -r _; kill -9 "$0"', String(child.pid)], {
+  const guard = spawn('sh', ['-c', 'read -r _; kill -9 "$0"; rm -rf "$1"', String(child.pid), dir], {
     stdio: ['pipe', 'ignore', 'ignore'],
     detached: true,
   })
