@@ -42,7 +42,7 @@ export function defineScript<Reply>({ name, lua, binary = false }: ScriptDefinit
         return (await reply) as Reply
       } catch (error) {
         // Any other error may mean that the script ran: sending it again would run it twice.
-        if (!(isError(error) && error.message.startsWith('NOSCRIPT'))) throw error
+        if (!(isError(error) && /^NOSCRIPT\b/.test(error.message))) throw error
         const reply = binary
           ? client.callBuffer('EVAL', lua, keys.length, ...keys, ...args)
           : client.eval(lua, keys.length, ...keys, ...args)
