@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { findRedis } from '../../scripts/find-redis.js'
 
 /** A redis-server of our own on a free port of this machine, gone with this process; undefined where none is installed. */
@@ -18,6 +19,7 @@ export async function startEmbeddedRedis(): Promise<{ url: string; stop(): void 
     rmSync(dir, { recursive: true, force: true })
   }
   process.once('exit', stop)
+  while (child.exitCode === null && !(await accepts(port))) await sleep(10)
   return { url: `redis://127.0.0.1:${port}`, stop }
 }
 
@@ -29,5 +31,16 @@ function freePort(): Promise<number> {
       const { port } = probe.address() as { port: number }
       probe.close(() => resolve(port))
     })
+  })
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ port, host: '127.0.0.1' })
+    const settle = (answer: boolean) => () => {
+      socket.destroy()
+      resolve(answer)
+    }
+    socket.once('connect', settle(true)).once('error', settle(false))
   })
 }
