@@ -177,7 +177,9 @@ describe('an outage', () => {
             setTimeout(() => resolve(seen), 20)
           })
         })
-        expect(errors).toEqual([expect.objectContaining({ code: 'ERR_HOLDFAST_REDIS_UNAVAILABLE' })])
+        // The end of a session is kept until Redis can be told; for the rest nobody can tell.
+        if (name === 'destroy') expect(errors).toEqual([null])
+        else expect(errors).toEqual([expect.objectContaining({ code: expect.stringMatching(/UNAVAILABLE/) })])
       }
       await resume()
       await redis.close()

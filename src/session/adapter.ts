@@ -1,5 +1,7 @@
+import type { SessionCore } from './core.js'
+import { SessionUnavailableError } from './errors.js'
 import type { SessionEnd } from './events.js'
-import type { SessionRecord, SessionRepository } from './repository.js'
+import type { Facts, SessionRecord } from './record.js'
 
 /** What the serializer hands through connect-redis: more than text, since a write has to know what it was based on. */
 export interface SessionWrite {
@@ -8,6 +10,7 @@ export interface SessionWrite {
   readonly absolute: number
   readonly base: { readonly json: string; readonly version: number } | undefined
   readonly replace: boolean
+  readonly facts: Facts | undefined
   /** Told what is stored now; -1 for a version that the writer does not know. */
   readonly saved: (version: number) => void
   /** Told that the session is dead, and the write with it. */
@@ -32,14 +35,20 @@ interface Circumstances {
   readonly ending: () => SessionEnd
 }
 
-function operationsOn(repository: SessionRepository, { touchAfter, ending }: Circumstances): Operations {
-  const get = async (id: string): Promise<SessionRecord | null> => (await repository.load(id, touchAfter())) ?? null
+function operationsOn(core: SessionCore, { touchAfter, ending }: Circumstances): Operations {
+  const { repository } = core
+  const get = async (id: string): Promise<SessionRecord | null> => {
+    const found = await core.find(id, touchAfter())
+    // Not null: that would be "no session", and a new one would take the place of the one that cannot be read.
+    if (found.status === 'unavailable') throw new SessionUnavailableError('outage', found.reason)
+    return found.status === 'found' ? found.record : null
+  }
   return {
     get,
     async set(id, write) {
-      const { json, idle, absolute, base, replace } = write
+      const { json, idle, absolute, base, replace, facts } = write
       if (base === undefined) {
-        if (await repository.create(id, { json, idle, absolute, replace })) {
+        if (await repository.create(id, { json, idle, absolute, replace, facts })) {
           write.saved(1)
           return 'OK'
         }
@@ -50,12 +59,12 @@ function operationsOn(repository: SessionRepository, { touchAfter, ending }: Cir
       else write.gone()
       return 'OK'
     },
-    expire: async (id, seconds) => ((await repository.touch(id, seconds * 1000)) ? 1 : 0),
+    expire: async (id, seconds) => ((await repository.touch(id, seconds * 1000)) === undefined ? 0 : 1),
     async del(ids) {
       const reason = ending()
       let removed = 0
       for (const few of chunks(typeof ids === 'string' ? [ids] : ids)) {
-        const answers = await Promise.all(few.map((id) => repository.remove(id, reason)))
+        const answers = await Promise.all(few.map((id) => core.remove(id, reason, reason !== 'renewed')))
         removed += answers.filter(Boolean).length
       }
       return removed
@@ -74,8 +83,8 @@ function* chunks(ids: readonly string[]): Generator<readonly string[]> {
 }
 
 /** In the shape of an ioredis client, which connect-redis 8 takes. */
-export function ioredisShaped(repository: SessionRepository, circumstances: Circumstances): object {
-  const { many, handles, ...operations } = operationsOn(repository, circumstances)
+export function ioredisShaped(core: SessionCore, circumstances: Circumstances): object {
+  const { many, handles, ...operations } = operationsOn(core, circumstances)
   return {
     ...operations,
     mget: many,
@@ -86,8 +95,8 @@ export function ioredisShaped(repository: SessionRepository, circumstances: Circ
 }
 
 /** In the shape of a node-redis client, which connect-redis 9 and 10 take. */
-export function nodeRedisShaped(repository: SessionRepository, circumstances: Circumstances): object {
-  const { many, handles, ...operations } = operationsOn(repository, circumstances)
+export function nodeRedisShaped(core: SessionCore, circumstances: Circumstances): object {
+  const { many, handles, ...operations } = operationsOn(core, circumstances)
   return { ...operations, mGet: many, scanIterator: handles }
 }
 

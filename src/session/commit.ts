@@ -1,16 +1,25 @@
-import type { ServerResponse } from 'node:http'
-import type { Session } from 'express-session'
+import type { Session, SessionData } from 'express-session'
 import { isSessionUnavailable } from './errors.js'
-import type { RedisSessionStore } from './store.js'
+import type { Facts } from './record.js'
+import type { Holder, RedisSessionStore } from './store.js'
 
-interface Exchange {
-  session?: (Session & { readonly cookie: unknown }) | undefined
-  sessionID?: string | undefined
-  readonly res?: ServerResponse
+interface Response {
+  readonly headersSent: boolean
+  end: unknown
+}
+
+export interface Exchange extends Holder {
+  readonly res?: Response
   readonly next?: (error?: unknown) => void
 }
 
 type Generating = RedisSessionStore & { generate(request: Exchange): void }
+
+export interface CommitSettings {
+  readonly saveUninitialized: boolean
+  readonly factsOf: (request: Exchange) => Facts
+  readonly unavailable: (error: unknown, operation: 'save') => void
+}
 
 /**
  * Stores a new session before its response starts. express-session sends the cookie first and stores the session
@@ -18,26 +27,24 @@ type Generating = RedisSessionStore & { generate(request: Exchange): void }
  */
 export function commitFirst(
   store: RedisSessionStore,
-  saveUninitialized: boolean,
-  unavailable: (error: unknown, operation: 'save') => void,
+  { saveUninitialized, factsOf, unavailable }: CommitSettings,
 ): void {
   const generating = store as Generating
   const generate = generating.generate
   generating.generate = (request) => {
     const replaces = request.session !== undefined
     generate(request)
-    const { session, res } = request
-    if (session === undefined) return
-    store.minted(session)
-    if (res !== undefined) holdBack(request, res, saveUninitialized || replaces)
+    const session = store.hold(request, request.sessionID as string, request.session as SessionData)
+    store.minted(session, factsOf(request))
+    if (request.res !== undefined) holdBack(request, request.res, saveUninitialized || replaces)
   }
 
-  function holdBack(request: Exchange, response: ServerResponse, evenEmpty: boolean): void {
-    const { end } = response
+  function holdBack(request: Exchange, response: Response, evenEmpty: boolean): void {
+    const end = response.end as (...args: unknown[]) => unknown
     let ended = false
-    const held = (...args: unknown[]): ServerResponse => {
-      const finish = (): ServerResponse => (end as (...args: unknown[]) => ServerResponse).apply(response, args)
-      const { session } = request
+    response.end = (...args: unknown[]): unknown => {
+      const finish = (): unknown => end.apply(response, args)
+      const session = request.session as (Session & SessionData) | undefined
       const settled = ended || session === undefined || store.originOf(session) !== undefined
       ended = true
       if (settled || response.headersSent || !(evenEmpty || holdsData(session))) return finish()
@@ -51,11 +58,10 @@ export function commitFirst(
       })
       return response
     }
-    response.end = held as ServerResponse['end']
   }
 }
 
 function holdsData(session: object): boolean {
-  for (const key in session) if (key !== 'cookie' && Object.hasOwn(session, key)) return true
+  for (const key of Object.keys(session)) if (key !== 'cookie') return true
   return false
 }

@@ -1,3 +1,4 @@
+import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { CookieOptions } from './middleware.js'
 
 const PLAIN_NAME = 'sid'
@@ -11,10 +12,32 @@ export function cookieName(cookie: CookieOptions): string {
   return secure === true && path === '/' && domain === undefined ? `__Host-${PLAIN_NAME}` : PLAIN_NAME
 }
 
-/** Whether the header carries a cookie of this name, readable or not. */
-export function carriesCookie(header: string | undefined, name: string): boolean {
-  if (header === undefined) return false
-  const at = header.indexOf(`${name}=`)
-  if (at === -1) return false
-  return at === 0 || header.split(';').some((pair) => pair.trimStart().startsWith(`${name}=`))
+/** The raw value of a cookie; undefined where there is none of this name. */
+export function rawCookie(header: string | undefined, name: string): string | undefined {
+  if (header === undefined || !header.includes(`${name}=`)) return undefined
+  const start = `${name}=`
+  const pair = header.split(';').find((each) => each.trimStart().startsWith(start))
+  return pair?.trim().slice(start.length)
+}
+
+/** The id that express-session signed into a cookie, for requests that it does not see. */
+export function signedId(header: string | undefined, name: string, secrets: readonly string[]): string | undefined {
+  const raw = rawCookie(header, name)
+  const match = raw === undefined ? null : /^s(?::|%3A)(.+)\.([^.]+)$/i.exec(raw)
+  const id = decode(match?.[1])
+  const signature = Buffer.from(decode(match?.[2]) ?? '')
+  if (id === undefined) return undefined
+  const valid = secrets.some((secret) => {
+    const expected = Buffer.from(createHmac('sha256', secret).update(id).digest('base64').replace(/=+$/, ''))
+    return expected.length === signature.length && timingSafeEqual(expected, signature)
+  })
+  return valid ? id : undefined
+}
+
+function decode(text: string | undefined): string | undefined {
+  try {
+    return text === undefined ? undefined : decodeURIComponent(text)
+  } catch {
+    return undefined
+  }
 }

@@ -9,9 +9,12 @@ export class SessionUnavailableError extends HoldfastError {
   override readonly name = 'SessionUnavailableError' as const
   /** For error handlers that read it, as those of Express do. */
   readonly status = 503
+  /** `save`, `destroy`, `conflict`, `unknown-key` or `outage`. */
+  readonly reason: string
 
-  constructor(problem: string, cause?: unknown) {
-    super('ERR_HOLDFAST_SESSION_UNAVAILABLE', `The session is unavailable: ${problem}`, { cause })
+  constructor(reason: string, problem: string) {
+    super('ERR_HOLDFAST_SESSION_UNAVAILABLE', `The session is unavailable: ${problem}`)
+    this.reason = reason
   }
 }
 
@@ -38,5 +41,16 @@ export class SessionTooLargeError extends HoldfastError {
     this.bytes = bytes
     this.maxBytes = maxBytes
     this.largest = largest
+  }
+}
+
+/** The user has as many sessions as `maxPerUser` allows. Code `ERR_HOLDFAST_SESSION_LIMIT`. */
+export class TooManySessionsError extends HoldfastError {
+  override readonly name = 'TooManySessionsError' as const
+  /** For error handlers that read it, as those of Express do. */
+  readonly status = 409
+
+  constructor(most: number) {
+    super('ERR_HOLDFAST_SESSION_LIMIT', `The user has ${most} sessions, which is the most allowed`)
   }
 }

@@ -10,6 +10,8 @@ export type SessionEnd = 'logout' | 'revoked' | 'renewed' | 'excess' | 'reuse'
 declare module '../shared/events.js' {
   interface EventCatalogue {
     readonly 'session.created': SessionEvent
+    /** The session goes on under a new id, which `session` names. */
+    readonly 'session.renewed': SessionEvent
     readonly 'session.destroyed': SessionEvent & { readonly reason: SessionEnd }
     /** The session could not be asked for or stored; nobody was logged out. */
     readonly 'session.unavailable': { readonly operation: 'load' | 'save' | 'destroy'; readonly reason: string }

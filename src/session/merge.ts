@@ -2,15 +2,15 @@ export type Json = Readonly<Record<string, unknown>>
 
 export interface Merged {
   readonly data: Json
-  /** Keys that both sides changed to different values; mine won. */
+  /** Keys that both sides changed to different values. */
   readonly conflicts: readonly string[]
 }
 
 /**
  * Three-way merge by top-level key: what only one side changed is kept, whichever side it was. A key that both changed
- * goes to the later writer, which is `mine`.
+ * goes to the later writer: `mine`, or `theirs` where mine is a write that waited for an outage to end.
  */
-export function merge(base: Json, mine: Json, theirs: Json): Merged {
+export function merge(base: Json, mine: Json, theirs: Json, winner: 'mine' | 'theirs' = 'mine'): Merged {
   const data: Record<string, unknown> = Object.create(null)
   const conflicts: string[] = []
   for (const key of new Set([...Object.keys(theirs), ...Object.keys(mine)])) {
@@ -19,8 +19,10 @@ export function merge(base: Json, mine: Json, theirs: Json): Merged {
       if (their !== undefined) data[key] = theirs[key]
       continue
     }
-    if (my !== undefined) data[key] = mine[key]
-    if (their !== was && their !== my) conflicts.push(key)
+    const conflict = their !== was && their !== my
+    if (conflict) conflicts.push(key)
+    const [value, source] = conflict && winner === 'theirs' ? [their, theirs] : [my, mine]
+    if (value !== undefined) data[key] = source[key]
   }
   return { data, conflicts }
 }

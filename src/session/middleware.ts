@@ -1,7 +1,9 @@
 import type { Request, RequestHandler, Response } from 'express'
 import expressSession from 'express-session'
+import { type Duration, toMs } from '../shared/duration.js'
 import {
   aBoolean,
+  aDuration,
   aFunction,
   anObject,
   aString,
@@ -11,22 +13,24 @@ import {
   type Rules,
   requireOptions,
 } from '../shared/options.js'
-import { commitFirst } from './commit.js'
-import { COOKIE_DEFAULTS, carriesCookie, cookieName } from './cookie.js'
+import { commitFirst, type Exchange } from './commit.js'
+import { COOKIE_DEFAULTS, cookieName, rawCookie, signedId } from './cookie.js'
 import { createCore } from './core.js'
+import { describeDevice } from './device.js'
 import { useEphemeralSession } from './ephemeral.js'
 import { isSessionUnavailable } from './errors.js'
+import { bearerToken, userOfPassport } from './identity.js'
 import { aSecret, coreRules, type SessionCoreOptions } from './options.js'
+import type { Facts } from './record.js'
 import { refuse } from './refuse.js'
-import { RequestSessions } from './request-sessions.js'
+import { type Lifecycle, RequestSessions } from './request-sessions.js'
+import { type Sessions, sessionsOn } from './sessions.js'
 import { type ConnectRedisStore, RedisSessionStore } from './store.js'
 
 export type CookieOptions = expressSession.CookieOptions
 
 /** What a request gets whose session cannot be asked for. */
 export type WhenUnavailable = 'passthrough' | 'ephemeral' | 'reject'
-
-export type { RequestSessions, SessionState } from './request-sessions.js'
 
 export interface RedisSessionOptions extends SessionCoreOptions {
   /** Signs the cookie; of several the first signs and all are accepted. */
@@ -38,6 +42,13 @@ export interface RedisSessionOptions extends SessionCoreOptions {
   readonly onUnavailable?: WhenUnavailable | ((req: Request) => WhenUnavailable) | undefined
   /** Requests that do not keep their session alive, such as polling. @default none */
   readonly noTouch?: ((req: Request) => boolean) | undefined
+  /** After this time a session gets a new id; the old one leads to it for 30 s. @default '4h' */
+  readonly renewAfter?: Duration | false | undefined
+  /**
+   * The user of a session whose log-in was not `req.sessions.login()`, so that it is listed among theirs.
+   * @default what Passport stores
+   */
+  readonly userOf?: ((session: expressSession.SessionData) => string | undefined) | undefined
   /** Name of the cookie. @default '__Host-sid' where the cookie is `secure: true`, else 'sid' */
   readonly name?: string | undefined
   /** @default { httpOnly: true, sameSite: 'lax', secure: 'auto', path: '/' } */
@@ -59,6 +70,10 @@ export interface RedisSessionOptions extends SessionCoreOptions {
 export interface RedisSessionMiddleware extends RequestHandler {
   /** The store of express-session, for code that expects one. */
   readonly store: expressSession.Store
+  /** The registry of all sessions: list, revoke, count. */
+  readonly sessions: Sessions
+  /** Stops listening to the manager, which stays open. */
+  close(): void
 }
 
 const rules: Rules<RedisSessionOptions> = {
@@ -66,6 +81,8 @@ const rules: Rules<RedisSessionOptions> = {
   secret: aSecret,
   onUnavailable: either(oneOf('passthrough', 'ephemeral', 'reject'), aFunction),
   noTouch: aFunction,
+  renewAfter: either(aDuration(1), oneOf(false)),
+  userOf: aFunction,
   name: aString,
   cookie: either(anObject, aFunction),
   proxy: aBoolean,
@@ -108,40 +125,74 @@ export function redisSession(options: RedisSessionOptions): RedisSessionMiddlewa
     noTouch,
     cookie = {},
     name = cookieName(typeof cookie === 'function' ? {} : cookie),
+    userOf = userOfPassport,
+    renewAfter = '4h',
     proxy,
     rolling = false,
     resave = false,
     saveUninitialized = false,
     unset = 'keep',
+    fallback,
     RedisStore,
   } = options
   const core = createCore(options, typeof cookie === 'function' ? undefined : cookie.maxAge)
+  const secrets = typeof secret === 'string' ? [secret] : [...secret]
   const store = new RedisSessionStore({
-    ...core,
     redis,
+    core,
+    userOf,
     ConnectRedis: RedisStore as ConnectRedisStore | undefined,
   })
+  const loggingIn = new WeakMap<object, Facts>()
   const session = expressSession({
     store,
-    secret: typeof secret === 'string' ? secret : [...secret],
+    secret: secrets,
     name,
     cookie:
       typeof cookie === 'function'
         ? (req) => ({ ...COOKIE_DEFAULTS, secure: req.secure, ...cookie(req) })
         : { ...COOKIE_DEFAULTS, ...cookie },
-    genid: () => core.mint(),
+    genid: (req) => core.mint(loggingIn.get(req)?.userId),
     proxy,
     rolling,
     resave,
     saveUninitialized,
     unset,
   })
-  commitFirst(store, saveUninitialized, (error, phase) => unavailable(error, phase))
+  const factsOf = (request: Exchange): Facts => {
+    const { headers, ip } = request as Request
+    return { device: describeDevice(headers['user-agent']), address: ip }
+  }
+  commitFirst(store, {
+    saveUninitialized,
+    factsOf: (request) => loggingIn.get(request) ?? factsOf(request),
+    unavailable,
+  })
+  const lifecycle: Lifecycle = {
+    core,
+    store,
+    userOf,
+    factsOf,
+    generate(request, facts) {
+      loggingIn.set(request, facts)
+      ;(store as unknown as Express.SessionStore).generate(request as Request)
+      loggingIn.delete(request)
+    },
+    idInCookie: (request) => signedId((request as Request).headers.cookie, name, secrets),
+    clearCookie(request) {
+      const req = request as Request
+      if (req.res === undefined || req.res.headersSent || rawCookie(req.headers.cookie, name) === undefined) return
+      const { secure, ...attributes } = { ...COOKIE_DEFAULTS, ...(typeof cookie === 'function' ? cookie(req) : cookie) }
+      const { maxAge: _, expires: __, ...rest } = attributes as CookieOptions
+      req.res.clearCookie(name, { ...rest, secure: secure === 'auto' ? req.secure : secure === true } as never)
+    },
+  }
+  const renewal = renewAfter === false ? 0 : toMs(renewAfter)
   let advised = false
 
   const handler: RequestHandler = function sessionMiddleware(req, res, next) {
     if (req.session !== undefined) return next()
-    req.sessions = new RequestSessions()
+    req.sessions = new RequestSessions(lifecycle, req as Exchange)
     store.announce()
     if (!redis.available) return withoutSession(req, res, next)
     let answered = false
@@ -156,10 +207,13 @@ export function redisSession(options: RedisSessionOptions): RedisSessionMiddlewa
           return withoutSession(req, res, next)
         }
         if (error !== undefined && error !== null) return next(error)
-        if (req.session !== undefined) {
-          req.sessions.state = 'ready'
-          if (store.originOf(req.session) === undefined) newcomer(req, !asked)
-        }
+        if (req.session === undefined) return next()
+        req.sessions.state = 'ready'
+        const record = store.originOf(req.session)?.record
+        if (record === undefined) newcomer(req, !asked)
+        // The cookie has the id of before: its client has not seen, or not stored, the new one yet.
+        else if (record.id !== req.sessionID) store.renamed(req.session, record)
+        else if (renewal > 0 && record.now - record.idMadeAt >= renewal) return renew(req, next)
         next()
       })
     }
@@ -168,12 +222,29 @@ export function redisSession(options: RedisSessionOptions): RedisSessionMiddlewa
     asked = true
   }
 
-  return Object.assign(handler, { store })
+  return Object.assign(handler, {
+    store,
+    sessions: sessionsOn(redis, core),
+    close() {
+      store.close()
+      core.close()
+    },
+  })
 
   function withoutSession(req: Request, res: Response, next: (error?: unknown) => void): void {
     // With an id and no session, express-session would destroy the session where `unset` is 'destroy'.
     Object.assign(req, { session: undefined, sessionID: undefined })
     req.sessions.state = 'unavailable'
+    const token = fallback === undefined ? undefined : bearerToken(req.headers.authorization)
+    if (token === undefined) return goOn(req, res, next)
+    core.judge(token).then((judged) => {
+      if (judged === undefined) return goOn(req, res, next)
+      req.sessions.degrade(judged)
+      next()
+    }, next)
+  }
+
+  function goOn(req: Request, res: Response, next: (error?: unknown) => void): void {
     const answer = typeof onUnavailable === 'function' ? onUnavailable(req) : onUnavailable
     if (answer === 'reject') return refuse(res, 'session-unavailable')
     if (answer === 'ephemeral') useEphemeralSession(req)
@@ -185,6 +256,18 @@ export function redisSession(options: RedisSessionOptions): RedisSessionMiddlewa
     else next(error)
   }
 
+  /** A session goes on under its old id where the new one cannot be had now. */
+  function renew(req: Request, next: (error?: unknown) => void): void {
+    req.sessions.rotate().then(
+      () => next(),
+      (error: unknown) => {
+        if (!isSessionUnavailable(error)) return next(error)
+        unavailable(error, 'save')
+        next()
+      },
+    )
+  }
+
   function unavailable(error: unknown, operation: 'load' | 'save' | 'destroy'): void {
     const { reason, kind, code } = error as { reason?: string; kind?: string; code?: string }
     redis.emit('session.unavailable', { operation, reason: reason ?? kind ?? code ?? 'error' })
@@ -192,7 +275,7 @@ export function redisSession(options: RedisSessionOptions): RedisSessionMiddlewa
 
   /** The request came without a session of ours: was that what its client wanted? */
   function newcomer(req: Request, unasked: boolean): void {
-    if (unasked && carriesCookie(req.headers.cookie, name)) {
+    if (unasked && rawCookie(req.headers.cookie, name) !== undefined) {
       redis.emit('session.rejected', { reason: 'signature' })
     }
     if (advised || req.secure || req.headers['x-forwarded-proto'] !== 'https' || proxy !== undefined) return

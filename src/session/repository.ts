@@ -1,141 +1,144 @@
-import { type RedisManager, scan } from '../redis/index.js'
-import { type Address, addressOf, handleOfRecord } from './address.js'
-import type { Codec, Place } from './codec.js'
-import { SessionUnavailableError } from './errors.js'
+import { type FallbackReason, type RedisManager, scan } from '../redis/index.js'
+import { type Address, addressIn, addressOf, handleOfRecord } from './address.js'
+import type { Codec, Opened, Place } from './codec.js'
+import { openWith, sealFor } from './envelope.js'
+import { SessionUnavailableError, TooManySessionsError } from './errors.js'
 import type { SessionEnd } from './events.js'
 import { referenceOf } from './id.js'
 import { inTurn, type Turns } from './in-turn.js'
-import { type Json, merge } from './merge.js'
+import { merge } from './merge.js'
+import { Outbox } from './outbox.js'
+import {
+  type Change,
+  type Draft,
+  type Facts,
+  type Found,
+  parseObject,
+  type Saved,
+  type SessionRecord,
+} from './record.js'
 import * as scripts from './scripts.js'
+import type { Statistics } from './statistics.js'
 
-/** What is fixed when a session begins; only a new id changes it. */
-export interface Facts {
-  readonly userId?: string | undefined
-}
-
-export interface SessionRecord {
-  readonly address: Address
-  /** As stored: what later changes are compared with. */
-  readonly json: string
-  readonly data: Json
-  readonly facts: Facts
-  readonly version: number
-  /** Milliseconds of Redis' clock, all of them. */
-  readonly createdAt: number
-  readonly deadline: number
-  readonly lastSeen: number
-  readonly idle: number
-  readonly now: number
-}
-
-export interface Draft {
-  readonly json: string
-  readonly idle: number
+export interface RepositorySettings {
+  readonly redis: RedisManager
+  readonly codec: Codec
+  readonly statistics: Statistics
   readonly absolute: number
-  readonly facts?: Facts
-  /** Overwrite a session of this id. */
-  readonly replace?: boolean
+  readonly maxPerUser: number
+  readonly onExcess: 'oldest' | 'idle' | 'reject'
+  /** How long nothing may take a removed session's place, in ms. */
+  readonly linger: number
 }
-
-export interface Change {
-  /** What the writer read, and at which version. */
-  readonly base: { readonly json: string; readonly version: number }
-  readonly json: string
-  readonly idle: number
-}
-
-export type Saved = { readonly status: 'saved'; readonly version: number } | { readonly status: 'gone' }
 
 const TRIES = 20
 const NEVER = -1
 
-/** Sessions in Redis: every read and write of them, and nothing of HTTP. Fails closed with the manager's errors. */
+/** Sessions in Redis: every read and write of one, and nothing of HTTP. Fails closed. */
 export class SessionRepository {
+  readonly outbox: Outbox
+  readonly #settings: RepositorySettings
   readonly #redis: RedisManager
-  readonly #codec: Codec
   readonly #turns: Turns = new Map()
 
-  constructor(redis: RedisManager, codec: Codec) {
-    this.#redis = redis
-    this.#codec = codec
+  constructor(settings: RepositorySettings) {
+    this.#settings = settings
+    this.#redis = settings.redis
+    this.outbox = new Outbox(settings.redis, (id, change) => this.#write(this.addressOf(id), change, 'theirs'))
+  }
+
+  addressOf(id: string): Address {
+    return addressOf(this.#redis.keys, id)
   }
 
   /** One round trip, which also restarts the idle time where it last did so `touchAfter` ms ago. */
-  async load(id: string, touchAfter: number = NEVER): Promise<SessionRecord | undefined> {
-    const address = addressOf(this.#redis.keys, id)
-    const reply = await this.#redis.execute('session.read', (client) =>
-      scripts.read.run(client, [address.record, address.generation, address.index], [address.hash, touchAfter]),
+  async find(id: string, touchAfter: number = NEVER): Promise<Found> {
+    const address = this.addressOf(id)
+    if (this.outbox.ended(address)) return { status: 'revoked' }
+    if (this.outbox.waiting > 0) await this.outbox.flush(address.hash)
+    const reply = await this.#redis.attempt<scripts.ReadReply | FallbackReason>(
+      'session.read',
+      (client) =>
+        scripts.read.run(client, [address.record, address.generation, address.index], [address.hash, touchAfter]),
+      (reason) => reason,
     )
+    if (typeof reply === 'string') return { status: 'unavailable', reason: reply }
     const status = reply[0].toString()
-    if (status === 'foreign') this.#corrupt('the key of a session holds something else')
-    if (status !== 'found') return undefined
-    const [, version, data, meta, created, deadline, idle, seen, now] = reply as Exclude<
-      scripts.ReadReply,
-      { readonly length: 1 | 2 }
-    >
-    const at = Number(version)
-    const json = this.#open(data, place(address, 'data', at))
-    const facts = this.#open(meta, place(address, 'meta', 0))
-    const parsed = json === undefined ? undefined : parseObject(json)
-    const known = facts === undefined ? undefined : parseObject(facts)
-    if (json === undefined || parsed === undefined || known === undefined) {
-      // The record is kept: a mistake in the roll-out of a key must not cost the sessions.
-      this.#corrupt('the data of a session cannot be read')
-      return undefined
+    if (status === 'found') return this.#decode(id, address, reply as scripts.FoundReply)
+    if (status === 'alias') {
+      const successor = reply[1] === undefined ? undefined : openWith(id, reply[1])
+      return successor === undefined ? { status: 'missing' } : this.find(successor, touchAfter)
     }
-    return {
-      address,
-      json,
-      data: parsed,
-      facts: known,
-      version: at,
-      createdAt: Number(created),
-      deadline: Number(deadline),
-      lastSeen: Number(seen),
-      idle: Number(idle),
-      now: Number(now),
-    }
+    if (status === 'foreign') return this.#corrupt('the key of a session holds something else')
+    return { status: status as 'missing' | 'revoked' | 'expired' }
   }
 
   /** False where a session of this id is there already. */
-  async create(id: string, { json, idle, absolute, facts = {}, replace = false }: Draft): Promise<boolean> {
-    const address = addressOf(this.#redis.keys, id)
-    const data = this.#codec.seal(json, place(address, 'data', 1))
-    const meta = this.#codec.seal(JSON.stringify(facts), place(address, 'meta', 0))
-    const listed = facts.userId === undefined ? 0 : 1
-    const [status] = await this.#redis.execute('session.create', (client) =>
-      scripts.create.run(
-        client,
-        [address.record, address.generation, address.index],
-        [address.hash, data, meta, idle, absolute, listed, replace ? 1 : 0],
-      ),
-    )
-    if (status !== 'created') return false
-    this.#redis.emit('session.created', { session: referenceOf(address.hash), userId: facts.userId })
-    return true
+  async create(id: string, draft: Draft): Promise<boolean> {
+    const { json, idle, absolute, facts = {}, replace = false, refreshTokenHash = '' } = draft
+    const { maxPerUser, onExcess, codec, statistics } = this.#settings
+    const address = this.addressOf(id)
+    const data = codec.seal(json, place(address, 'data', 1))
+    const meta = codec.seal(JSON.stringify(facts), place(address, 'meta', 0))
+    const fixed = [
+      ...[address.hash, data, meta, idle, absolute, facts.userId === undefined ? 0 : 1, replace ? 1 : 0],
+      ...[maxPerUser, onExcess, refreshTokenHash],
+    ]
+    let candidates: string[] = []
+    for (let attempt = 0; attempt < TRIES; attempt++) {
+      const records = candidates.map((hash) => addressIn(this.#redis.keys, address.tag, hash).record)
+      const [status, ...hashes] = await this.#redis.execute('session.create', (client) =>
+        scripts.create.run(
+          client,
+          [address.record, address.generation, address.index, ...records],
+          [...fixed, ...candidates],
+        ),
+      )
+      if (status === 'exists') return false
+      if (status === 'excess') throw new TooManySessionsError(maxPerUser)
+      if (status === 'created') {
+        for (const hash of hashes) this.ended(hash, 'excess', facts.userId)
+        statistics.created(address, facts.userId, idle)
+        this.#redis.emit('session.created', { session: referenceOf(address.hash), userId: facts.userId })
+        return true
+      }
+      candidates = hashes
+    }
+    throw new SessionUnavailableError('conflict', 'too many parallel log-ins of one user')
   }
 
   /** Writes what changed since `base`, keeping what others changed meanwhile. Never brings a dead session back. */
   save(id: string, change: Change): Promise<Saved> {
-    const address = addressOf(this.#redis.keys, id)
-    return inTurn(this.#turns, address.hash, () => this.#save(address, change))
+    const address = this.addressOf(id)
+    return inTurn(this.#turns, address.hash, async () => {
+      if (this.outbox.ended(address)) return { status: 'gone' }
+      const saved = await this.#write(address, change, 'mine')
+      if (saved !== undefined) return saved
+      this.outbox.keep(address, id, change)
+      throw new SessionUnavailableError('save', 'it could not be stored, and will be where nothing speaks against it')
+    })
   }
 
-  async #save(address: Address, { base, json, idle }: Change): Promise<Saved> {
+  /** Undefined where Redis did not answer: it may or may not have been written. */
+  async #write(address: Address, change: Change, winner: 'mine' | 'theirs'): Promise<Saved | undefined> {
+    const { base, json, idle } = change
     const session = referenceOf(address.hash)
     let next = json
     let { version } = base
     for (let attempt = 0; attempt < TRIES; attempt++) {
-      const data = this.#codec.seal(next, place(address, 'data', version + 1))
-      const reply = await this.#redis.execute('session.update', (client) =>
-        scripts.update.run(
-          client,
-          [address.record, address.generation, address.index],
-          [address.hash, version, data, idle],
-        ),
+      const data = this.#settings.codec.seal(next, place(address, 'data', version + 1))
+      const reply = await this.#redis.attempt<scripts.WriteReply | undefined>(
+        'session.update',
+        (client) =>
+          scripts.update.run(
+            client,
+            [address.record, address.generation, address.index],
+            [address.hash, version, data, idle],
+          ),
+        () => undefined,
       )
+      if (reply === undefined) return undefined
       const status = reply[0].toString()
-      // After a merge the writer does not know what it wrote: its next write has to merge again.
       if (status === 'saved') return { status, version: next === json ? version + 1 : NEVER }
       const [, theirVersion, theirData] = reply
       if (status !== 'conflict' || theirVersion === undefined || theirData === undefined) {
@@ -143,40 +146,100 @@ export class SessionRepository {
         return { status: 'gone' }
       }
       version = Number(theirVersion)
-      const theirs = this.#open(theirData, place(address, 'data', version))
-      const their = theirs === undefined ? undefined : parseObject(theirs)
-      if (their === undefined) {
+      const opened = this.#open(theirData, place(address, 'data', version))
+      const theirs = 'text' in opened ? parseObject(opened.text) : undefined
+      if (theirs === undefined) {
         this.#corrupt('the data of a session cannot be read')
         return { status: 'gone' }
       }
-      const merged = merge(parseObject(base.json) ?? {}, parseObject(json) ?? {}, their)
+      const merged = merge(parseObject(base.json) ?? {}, parseObject(json) ?? {}, theirs, winner)
       const keys = merged.conflicts.filter((key) => key !== 'cookie')
       if (keys.length > 0) this.#redis.emit('session.conflict', { session, keys })
       next = JSON.stringify(merged.data)
     }
     this.#redis.emit('session.dropped', { session, reason: 'conflict' })
-    throw new SessionUnavailableError('too many parallel writes')
+    throw new SessionUnavailableError('conflict', 'too many parallel writes')
   }
 
-  async touch(id: string, idle: number): Promise<boolean> {
-    const { record, index, hash } = addressOf(this.#redis.keys, id)
-    const found = await this.#redis.execute('session.touch', (client) =>
-      scripts.touch.run(client, [record, index], [hash, idle]),
+  /** Sets the idle time. Gives the expiry in Unix ms, or undefined for a dead session. */
+  async touch(id: string, idle: number): Promise<number | undefined> {
+    const { record, generation, index, hash } = this.addressOf(id)
+    const expiresAt = await this.#redis.execute('session.touch', (client) =>
+      scripts.touch.run(client, [record, generation, index], [hash, idle]),
     )
-    return found === 1
+    return expiresAt === 0 ? undefined : expiresAt
   }
 
-  async remove(id: string, reason: SessionEnd): Promise<boolean> {
-    const { record, index, hash } = addressOf(this.#redis.keys, id)
-    const [removed] = await this.#redis.execute('session.remove', (client) =>
-      scripts.remove.run(client, [record, index], [hash]),
-    )
-    if (removed.toString() !== '1') return false
-    this.#redis.emit('session.destroyed', { session: referenceOf(hash), reason })
+  /**
+   * Ends a session. While Redis is away the end is kept and told first on its return. Not so where `orLater` is false:
+   * a session whose successor could not be stored either has to stay.
+   */
+  async remove(id: string, reason: SessionEnd, orLater = true): Promise<boolean> {
+    const address = this.addressOf(id)
+    const removed = await this.#remove(id, address, reason)
+    if (removed !== undefined) return removed
+    if (!orLater) throw new SessionUnavailableError('destroy', 'it could not be replaced')
+    this.outbox.end(address.hash, this.#settings.absolute, async () => {
+      return (await this.#remove(id, address, reason)) !== undefined
+    })
     return true
   }
 
-  /** Handles of every session, live ones and those about to expire; for administration. */
+  async #remove(id: string, address: Address, reason: SessionEnd): Promise<boolean | undefined> {
+    const reply = await this.#redis.attempt<readonly [Buffer, Buffer, Buffer] | undefined>(
+      'session.remove',
+      (client) => scripts.remove.run(client, [address.record, address.index], [address.hash, this.#settings.linger]),
+      () => undefined,
+    )
+    if (reply === undefined) return undefined
+    const [removed, meta, sealed] = reply
+    const successor = sealed.length === 0 ? undefined : openWith(id, sealed)
+    if (successor !== undefined) return this.remove(successor, reason)
+    if (removed.toString() !== '1') return false
+    const facts = this.#settings.codec.open(meta, place(address, 'meta', 0))
+    this.ended(address.hash, reason, 'text' in facts ? (parseObject(facts.text) as Facts)?.userId : undefined)
+    return true
+  }
+
+  /** Counts and reports the end of a session. */
+  ended(hash: string, reason: SessionEnd, userId: string | undefined): void {
+    this.#settings.statistics.ended(hash, reason)
+    this.#redis.emit('session.destroyed', { session: referenceOf(hash), reason, userId })
+  }
+
+  /** Gives the session a new id; the old one leads to it for `grace` ms. Undefined where it is dead. */
+  async rotate(record: SessionRecord, newId: string, facts: Facts, grace: number): Promise<SessionRecord | undefined> {
+    const { codec } = this.#settings
+    const from = record.address
+    const to = this.addressOf(newId)
+    const meta = codec.seal(JSON.stringify(facts), place(to, 'meta', 0))
+    const successor = sealFor(record.id, newId)
+    let { json, version } = record
+    for (let attempt = 0; attempt < TRIES; attempt++) {
+      const data = codec.seal(json, place(to, 'data', version))
+      const reply = await this.#redis.execute('session.rotate', (client) =>
+        scripts.rotate.run(
+          client,
+          [from.record, to.record, from.generation, from.index],
+          [from.hash, to.hash, version, data, meta, successor, grace],
+        ),
+      )
+      if (reply[0].toString() === 'saved') {
+        this.#settings.statistics.renewed(from.hash, to, record.idle)
+        this.#redis.emit('session.renewed', { session: referenceOf(to.hash), userId: facts.userId })
+        return { ...record, id: newId, address: to, facts, json, data: parseObject(json) ?? {}, version }
+      }
+      const [, theirVersion, theirData] = reply
+      if (theirVersion === undefined || theirData === undefined) return undefined
+      version = Number(theirVersion)
+      const opened = this.#open(theirData, place(from, 'data', version))
+      if (!('text' in opened)) return undefined
+      json = opened.text
+    }
+    throw new SessionUnavailableError('conflict', 'too many parallel writes')
+  }
+
+  /** Handles of every session; for administration. */
   async *handles(): AsyncGenerator<string[], void, undefined> {
     for await (const keys of scan(this.#redis, this.#redis.keys.pattern('session'))) {
       const handles = keys.flatMap((key) => handleOfRecord(this.#redis.keys, key) ?? [])
@@ -184,27 +247,92 @@ export class SessionRepository {
     }
   }
 
-  #open(bytes: Buffer, at: Place): string | undefined {
-    const opened = this.#codec.open(bytes, at)
-    if ('text' in opened) return opened.text
-    if (opened.problem === 'unknown key') throw new SessionUnavailableError('its encryption key is not known here')
-    return undefined
+  #decode(id: string, address: Address, reply: scripts.FoundReply): Found {
+    const [, version, data, meta, begun, made, deadline, idle, seen, now, touched] = reply
+    const at = Number(version)
+    const { codec } = this.#settings
+    const opened = codec.open(data, place(address, 'data', at))
+    const openedFacts = codec.open(meta, place(address, 'meta', 0))
+    if (unknownKey(opened) || unknownKey(openedFacts)) return { status: 'unavailable', reason: 'unknown-key' }
+    const parsed = 'text' in opened ? parseObject(opened.text) : undefined
+    const facts = 'text' in openedFacts ? parseObject(openedFacts.text) : undefined
+    // The record is kept: a mistake in the roll-out of a key must not cost the sessions.
+    if (!('text' in opened) || parsed === undefined || facts === undefined) {
+      return this.#corrupt('the data of a session cannot be read')
+    }
+    if (opened.outdated) void this.reseal(address)
+    if (touched.toString() === '1') this.#settings.statistics.seen(address.hash, Number(now) + Number(idle))
+    const record: SessionRecord = {
+      id,
+      address,
+      json: opened.text,
+      data: parsed,
+      facts,
+      version: at,
+      begunAt: Number(begun),
+      idMadeAt: Number(made),
+      deadline: Number(deadline),
+      lastSeen: Number(seen),
+      idle: Number(idle),
+      now: Number(now),
+    }
+    return { status: 'found', record }
   }
 
-  #corrupt(problem: string): void {
-    this.#redis.emit('data.corrupt', { feature: 'session', problem })
+  /** Seals a session with the newest key. True where anything was to be done and has been. */
+  async reseal(address: Address): Promise<boolean> {
+    const { codec } = this.#settings
+    const fields = await this.#redis.attempt<Record<string, Buffer>>(
+      'session.rekey',
+      (client) => client.hgetallBuffer(address.record),
+      () => ({}),
+    )
+    const changes: (string | Buffer)[] = []
+    const version = Number(fields.v)
+    for (const [name, sealed] of Object.entries(fields)) {
+      const at = placeOfField(address, name, version)
+      if (at === undefined) continue
+      const opened = codec.open(sealed, at)
+      if ('text' in opened && opened.outdated) changes.push(name, sealed, codec.seal(opened.text, at))
+    }
+    if (changes.length === 0) return false
+    const changed = await this.#redis.attempt(
+      'session.rekey',
+      (client) => scripts.reseal.run(client, [address.record], changes),
+      () => 0,
+    )
+    return changed > 0
   }
+
+  #open(bytes: Buffer, at: Place): Opened {
+    const opened = this.#settings.codec.open(bytes, at)
+    if (unknownKey(opened)) {
+      throw new SessionUnavailableError('unknown-key', 'its encryption key is not known here')
+    }
+    return opened
+  }
+
+  #corrupt(problem: string): { readonly status: 'corrupt' } {
+    this.#redis.emit('data.corrupt', { feature: 'session', problem })
+    return { status: 'corrupt' }
+  }
+}
+
+function unknownKey(opened: Opened): boolean {
+  return 'problem' in opened && opened.problem === 'unknown key'
 }
 
 function place({ record, hash }: Address, kind: string, version: number): Place {
   return { record, hash, kind, version }
 }
 
-function parseObject(json: string): Json | undefined {
-  try {
-    const value: unknown = JSON.parse(json)
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : undefined
-  } catch {
-    return undefined
-  }
+/** Fields outlive a new id of the session, so what they are bound to is its user. */
+export function placeOfFieldNamed({ tag }: Address, name: string): Place {
+  return { record: tag, hash: tag, kind: name, version: 0 }
+}
+
+function placeOfField(address: Address, name: string, version: number): Place | undefined {
+  if (name === 'd') return place(address, 'data', version)
+  if (name === 'm') return place(address, 'meta', 0)
+  return name.startsWith('f:') ? placeOfFieldNamed(address, name) : undefined
 }

@@ -1,19 +1,20 @@
 import { defineScript, type Script } from '../redis/index.js'
 
 /*
- * A record is a HASH. Sealed: d data, m facts about the session. In clear, since scripts need them: v version of the
- * data, g generation, c created, x absolute end, i idle time, l last seen (milliseconds), b 1 where the index lists it.
+ * A record is a HASH. Sealed: d data, m facts about the session, f:<name> fields. In clear, since scripts need them:
+ * v version of the data, g generation, c begun, r id made, x absolute end, i idle time, l last seen (milliseconds),
+ * b 1 where the index lists it; th tp ts tt tc of refresh tokens (user-scripts.ts).
  * An id that was renewed leaves a HASH with nothing but a: its successor, sealed.
  */
-const PROLOGUE = `
+export const PROLOGUE = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function text(number) return string.format('%.0f', number) end
 local function expiry(idle, deadline) return math.max(math.min(idle, deadline - now), 1) end
 `
 
-/** Why the record and the generation say that a session is dead, or false. Fields: 1 v, 2 g, 3 x. */
-const DEATH = `
+/** Why a record (fields 1 v, 2 g, 3 x) is dead, or false. */
+export const DEATH = `
 local function death(record, generation)
   if record.err then return 'foreign' end
   if not record[1] then return 'missing' end
@@ -24,21 +25,20 @@ local function death(record, generation)
 end
 `
 
-export type ReadReply =
-  | readonly [status: Buffer]
-  | readonly [status: Buffer, successor: Buffer]
-  | readonly [
-      status: Buffer,
-      version: Buffer,
-      data: Buffer,
-      meta: Buffer,
-      created: Buffer,
-      deadline: Buffer,
-      idle: Buffer,
-      seen: Buffer,
-      now: Buffer,
-      touched: Buffer,
-    ]
+export type FoundReply = readonly [
+  status: Buffer,
+  version: Buffer,
+  data: Buffer,
+  meta: Buffer,
+  begun: Buffer,
+  made: Buffer,
+  deadline: Buffer,
+  idle: Buffer,
+  seen: Buffer,
+  now: Buffer,
+  touched: Buffer,
+]
+export type ReadReply = readonly [status: Buffer, successor?: Buffer] | FoundReply
 
 // KEYS record, generation, index. ARGV hash, ms after which to touch or -1 for never.
 // A read must succeed where writes are refused (OOM, replica): hence every write in it is a pcall.
@@ -46,20 +46,20 @@ export const read: Script<ReadReply> = defineScript({
   name: 'session.read',
   binary: true,
   lua: `${PROLOGUE}${DEATH}
-local s = redis.pcall('HMGET', KEYS[1], 'v', 'g', 'x', 'd', 'm', 'c', 'i', 'l', 'a', 'b')
-if not s.err and s[9] then return {'alias', s[9]} end
+local s = redis.pcall('HMGET', KEYS[1], 'v', 'g', 'x', 'd', 'm', 'c', 'r', 'i', 'l', 'a', 'b')
+if not s.err and s[10] then return {'alias', s[10]} end
 local dead = death(s, KEYS[2])
 if dead then return {dead} end
-local idle, seen, deadline = tonumber(s[7]) or 0, tonumber(s[8]) or 0, tonumber(s[3])
+local idle, seen, deadline = tonumber(s[8]) or 0, tonumber(s[9]) or 0, tonumber(s[3])
 local after = tonumber(ARGV[2])
 local touched = '0'
 if after >= 0 and now - seen >= after then
   local ttl = expiry(idle, deadline)
   if type(redis.pcall('HSET', KEYS[1], 'l', text(now))) == 'number' then touched = '1' end
   redis.pcall('PEXPIRE', KEYS[1], text(ttl))
-  if s[10] == '1' then redis.pcall('ZADD', KEYS[3], 'XX', text(now + ttl), ARGV[1]) end
+  if s[11] == '1' then redis.pcall('ZADD', KEYS[3], 'XX', text(now + ttl), ARGV[1]) end
 end
-return {'found', s[1], s[4] or '', s[5] or '', s[6] or '0', s[3], text(idle), text(seen), text(now), touched}`,
+return {'found', s[1], s[4] or '', s[5] or '', s[6] or '0', s[7] or '0', s[3], text(idle), text(seen), text(now), touched}`,
 })
 
 export type WriteReply = readonly [status: Buffer] | readonly [status: Buffer, version: Buffer, data: Buffer]
@@ -81,51 +81,118 @@ if s[5] == '1' then redis.call('ZADD', KEYS[3], 'XX', text(now + ttl), ARGV[1]) 
 return {'saved'}`,
 })
 
-export type CreateReply = readonly [status: string] | readonly [status: string, ...victims: string[]]
-
-// KEYS record, generation, index. ARGV hash, data, meta, idle, absolute, listed 0|1, replace 0|1.
-export const create: Script<CreateReply> = defineScript({
+// KEYS record, generation, index, then records of the user that may have to make room.
+// ARGV hash, data, meta, idle, absolute, listed 0|1, replace 0|1, most per user or 0, policy, hash of the refresh token
+// or '', then the hashes of KEYS[4..]. Replies created and who had to go, exists, excess, or again and who is listed.
+export const create: Script<readonly [status: string, ...hashes: string[]]> = defineScript({
   name: 'session.create',
   lua: `${PROLOGUE}
-if ARGV[7] == '1' then redis.call('DEL', KEYS[1])
-elseif redis.call('EXISTS', KEYS[1]) == 1 then return {'exists'} end
+local exists = redis.call('EXISTS', KEYS[1]) == 1
+if exists and ARGV[7] ~= '1' then return {'exists'} end
+local most = ARGV[6] == '1' and tonumber(ARGV[8]) or 0
+local listed = most > 0 and redis.call('ZRANGEBYSCORE', KEYS[3], '(' .. text(now), '+inf') or {}
+local victims, key, age = math.max(#listed - most + 1, 0), {}, {}
+if most > 0 and victims > 0 then
+  if ARGV[9] == 'reject' then return {'excess'} end
+  for i = 4, #KEYS do key[ARGV[i + 7]] = KEYS[i] end
+  for place, hash in ipairs(listed) do
+    if not key[hash] then return {'again', unpack(listed)} end
+    age[hash] = ARGV[9] == 'oldest' and tonumber(redis.call('HGET', key[hash], 'c')) or place
+  end
+  table.sort(listed, function(a, b) return age[a] < age[b] end)
+end
 local deadline = now + tonumber(ARGV[5])
 local ttl = expiry(tonumber(ARGV[4]), deadline)
 local generation = redis.call('GET', KEYS[2])
+if exists then redis.call('DEL', KEYS[1]) end
+-- First, since Redis refuses a script for want of memory at its first write only.
+redis.call('HSET', KEYS[1], 'v', '1', 'd', ARGV[2], 'm', ARGV[3], 'g', generation or '0', 'c', text(now),
+  'r', text(now), 'x', text(deadline), 'i', ARGV[4], 'l', text(now), 'b', ARGV[6])
+if ARGV[10] ~= '' then redis.call('HSET', KEYS[1], 'th', ARGV[10]) end
+redis.call('PEXPIRE', KEYS[1], text(ttl))
 if generation then
   redis.call('PEXPIRE', KEYS[2], text(math.max(redis.call('PTTL', KEYS[2]), deadline - now + 86400000)))
 end
-redis.call('HSET', KEYS[1], 'v', '1', 'd', ARGV[2], 'm', ARGV[3], 'g', generation or '0', 'c', text(now),
-  'x', text(deadline), 'i', ARGV[4], 'l', text(now), 'b', ARGV[6])
-redis.call('PEXPIRE', KEYS[1], text(ttl))
+local reply = {'created'}
+for i = 1, most > 0 and victims or 0 do
+  redis.call('DEL', key[listed[i]])
+  redis.call('ZREM', KEYS[3], listed[i])
+  reply[i + 1] = listed[i]
+end
 if ARGV[6] == '1' then
   redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', text(now))
   redis.call('ZADD', KEYS[3], text(now + ttl), ARGV[1])
   redis.call('PEXPIRE', KEYS[3], text(math.max(redis.call('PTTL', KEYS[3]), deadline - now)))
 end
-return {'created'}`,
+return reply`,
 })
 
-// KEYS record, index. ARGV hash, idle. Replies 1 where the session was there.
+// KEYS record, generation, index. ARGV hash, idle. Replies the expiry in Unix ms, 0 where the session is dead.
 export const touch: Script<number> = defineScript({
   name: 'session.touch',
-  lua: `${PROLOGUE}
-local deadline = tonumber(redis.call('HGET', KEYS[1], 'x') or '')
-if not deadline then return 0 end
-local ttl = expiry(tonumber(ARGV[2]), deadline)
+  lua: `${PROLOGUE}${DEATH}
+local s = redis.pcall('HMGET', KEYS[1], 'v', 'g', 'x')
+if death(s, KEYS[2]) then return 0 end
+local ttl = expiry(tonumber(ARGV[2]), tonumber(s[3]))
 redis.call('HSET', KEYS[1], 'l', text(now), 'i', ARGV[2])
 redis.call('PEXPIRE', KEYS[1], text(ttl))
-redis.call('ZADD', KEYS[2], 'XX', text(now + ttl), ARGV[1])
-return 1`,
+redis.call('ZADD', KEYS[3], 'XX', text(now + ttl), ARGV[1])
+return now + ttl`,
 })
 
-// KEYS record, index. ARGV hash. Replies whether it was there, and the successor of a renewed id.
-export const remove: Script<readonly [removed: Buffer, successor: Buffer]> = defineScript({
+// KEYS record, index. ARGV hash, ms for which nothing may take its place. Replies 1 where it was there, its facts, and
+// the successor of a renewed id.
+export const remove: Script<readonly [removed: Buffer, meta: Buffer, successor: Buffer]> = defineScript({
   name: 'session.remove',
   binary: true,
   lua: `
-local s = redis.pcall('HGET', KEYS[1], 'a')
-local successor = type(s) == 'string' and s or ''
+local s = redis.pcall('HMGET', KEYS[1], 'v', 'm', 'a')
+local removed = '0'
+if s.err or s[1] then removed = '1' end
 redis.call('ZREM', KEYS[2], ARGV[1])
-return {tostring(redis.call('DEL', KEYS[1])), successor}`,
+redis.call('DEL', KEYS[1])
+if ARGV[2] ~= '0' then
+  redis.call('HSET', KEYS[1], 'z', '1')
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+end
+return {removed, not s.err and s[2] or '', not s.err and s[3] or ''}`,
+})
+
+// KEYS old record, new record, generation, index. ARGV old hash, new hash, version, data, meta, successor, grace in ms.
+// The absolute end and the fields stay as they were.
+export const rotate: Script<WriteReply> = defineScript({
+  name: 'session.rotate',
+  binary: true,
+  lua: `${PROLOGUE}${DEATH}
+local s = redis.pcall('HMGET', KEYS[1], 'v', 'g', 'x', 'd', 'i', 'b')
+local dead = death(s, KEYS[3])
+if dead then return {dead} end
+if s[1] ~= ARGV[3] then return {'conflict', s[1], s[4] or ''} end
+local ttl = expiry(tonumber(s[5]), tonumber(s[3]))
+redis.call('RENAME', KEYS[1], KEYS[2])
+redis.call('HSET', KEYS[2], 'd', ARGV[4], 'm', ARGV[5], 'r', text(now), 'l', text(now))
+redis.call('PEXPIRE', KEYS[2], text(ttl))
+if s[6] == '1' then
+  redis.call('ZREM', KEYS[4], ARGV[1])
+  redis.call('ZADD', KEYS[4], text(now + ttl), ARGV[2])
+end
+if ARGV[7] ~= '0' then
+  redis.call('HSET', KEYS[1], 'a', ARGV[6])
+  redis.call('PEXPIRE', KEYS[1], ARGV[7])
+end
+return {'saved'}`,
+})
+
+// KEYS record. ARGV field, value before, value after, again and again. Changes only what is still as it was.
+export const reseal: Script<number> = defineScript({
+  name: 'session.reseal',
+  lua: `
+local changed = 0
+for i = 1, #ARGV, 3 do
+  if redis.call('HGET', KEYS[1], ARGV[i]) == ARGV[i + 1] then
+    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 2])
+    changed = changed + 1
+  end
+end
+return changed`,
 })

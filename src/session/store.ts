@@ -1,10 +1,11 @@
 import { RedisStore } from 'connect-redis'
-import { type SessionData, Store } from 'express-session'
+import { Cookie, Session, type SessionData, Store } from 'express-session'
 import type { RedisManager } from '../redis/index.js'
 import { ioredisShaped, nodeRedisShaped, type SessionWrite } from './adapter.js'
+import type { SessionCore } from './core.js'
 import type { SessionEnd } from './events.js'
 import { once } from './once.js'
-import type { SessionRecord, SessionRepository } from './repository.js'
+import type { Facts, SessionRecord } from './record.js'
 import { checkSize } from './size.js'
 
 /** `RedisStore` of connect-redis 8, 9 or 10. */
@@ -17,24 +18,34 @@ export type ConnectRedisStore = new (options: {
 
 export interface StoreSettings {
   readonly redis: RedisManager
-  readonly repository: SessionRepository
+  readonly core: SessionCore
   readonly ConnectRedis?: ConnectRedisStore | undefined
-  readonly idle: number
-  readonly absolute: number
-  readonly touchAfter: number
-  readonly maxBytes: number
+  /** The user of a session that was logged in by other means than ours. */
+  readonly userOf: (session: SessionData) => string | undefined
 }
 
-/** What is known of a session object: how it is stored, and when it was read. */
+/** What is known of a session object. */
 export interface Origin {
+  /** What is stored, as far as this request knows, and at which version. */
   readonly json: string
   readonly version: number
   readonly idle: number
-  /** Absent where this request created it. */
-  readonly record?: SessionRecord
+  readonly facts: Facts
+  /** Absent where this request created the session. */
+  readonly record?: SessionRecord | undefined
+  /** Whether this request wrote `json`. */
+  readonly written?: boolean
 }
 
 type Callback<T = unknown> = (error?: unknown, result?: T) => void
+
+/** What {@link Session} asks of a request. */
+export interface Holder {
+  sessionID?: string | undefined
+  session?: unknown
+  sessionStore?: unknown
+  readonly res?: { readonly headersSent: boolean }
+}
 
 /**
  * The store express-session talks to. It hands everything to connect-redis and adds what connect-redis leaves open:
@@ -44,7 +55,11 @@ export class RedisSessionStore extends Store {
   readonly #settings: StoreSettings
   readonly #inner: Store
   readonly #origins = new WeakMap<object, Origin>()
-  readonly #minted = new WeakSet<object>()
+  /** Sessions that are not stored yet, with what their user is known by. */
+  readonly #minted = new WeakMap<object, Facts>()
+  readonly #ids = new WeakMap<object, string>()
+  readonly #holders = new WeakMap<object, Holder>()
+  readonly #offs: readonly (() => void)[]
   #announced: boolean
   /** Whether the load that is being started restarts the idle time. */
   #touching = true
@@ -54,22 +69,23 @@ export class RedisSessionStore extends Store {
   constructor(settings: StoreSettings) {
     super()
     this.#settings = settings
-    this.#announced = settings.redis.available
-    const { redis, repository, ConnectRedis = RedisStore as unknown as ConnectRedisStore } = settings
-    const touchAfter = (): number => (this.#touching ? settings.touchAfter : -1)
+    const { redis, core, ConnectRedis = RedisStore as unknown as ConnectRedisStore } = settings
+    this.#announced = redis.available
+    const touchAfter = (): number => (this.#touching ? core.touchAfter : -1)
     const ending = (): SessionEnd => this.#ending
     const shape = 'normalizeClient' in ConnectRedis.prototype ? ioredisShaped : nodeRedisShaped
     this.#inner = new ConnectRedis({
-      client: shape(repository, { touchAfter, ending }) as never,
+      client: shape(core, { touchAfter, ending }) as never,
       prefix: '',
       serializer: {
         parse: (record: never) => this.#parse(record),
         // connect-redis passes on what it is given.
         stringify: (session) => this.#stringify(session) as unknown as string,
       },
-      ttl: (session) => Math.ceil(this.idleOf(session) / 1000),
+      ttl: (session) => Math.ceil(this.#idleOf(session) / 1000),
     })
-    for (const event of ['up', 'down', 'degraded', 'recovered'] as const) redis.on(event, () => this.announce())
+    const announce = (): void => this.announce()
+    this.#offs = (['up', 'down', 'degraded', 'recovered'] as const).map((event) => redis.on(event, announce))
     // express-session listens only once it is mounted: what happened before is told to each listener.
     this.on('newListener', (event: string, listener: () => void) => {
       if (event === 'disconnect' && !this.#announced) queueMicrotask(listener)
@@ -99,17 +115,31 @@ export class RedisSessionStore extends Store {
   }
 
   /** A session that express-session generated: its first write creates it. */
-  minted(session: object): void {
-    this.#minted.add(session)
+  minted(session: object, facts: Facts): void {
+    this.#minted.set(session, facts)
   }
 
-  /** The idle time in milliseconds: that of its cookie, if it has one, else the store's. */
-  idleOf(session: {
-    readonly cookie?: { readonly originalMaxAge?: number | null; readonly expires?: unknown }
-  }): number {
-    const { cookie } = session
-    if (cookie?.expires === undefined || cookie.expires === null) return this.#settings.idle
-    return new Date(cookie.expires as string).getTime() - Date.now()
+  /** Replaces the session of a request that has none yet, or another; its id can change later. */
+  hold(holder: Holder, id: string, data: SessionData): Session & SessionData {
+    const session = Object.create(Session.prototype, {
+      req: { value: holder },
+      id: { get: () => this.#ids.get(session) },
+    }) as Session & SessionData
+    for (const key of Object.keys(data)) {
+      if (!(key in session)) (session as unknown as Record<string, unknown>)[key] = data[key as keyof SessionData]
+    }
+    this.#ids.set(session, id)
+    this.#holders.set(session, holder)
+    holder.session = session
+    return session
+  }
+
+  /** The session goes on under another id, stored as said. */
+  renamed(session: object, record: SessionRecord): void {
+    const { json, version, facts, id } = record
+    const idle = this.#origins.get(session)?.idle ?? record.idle
+    this.#origins.set(session, { json, version, idle, facts, record, written: true })
+    this.#rename(session, id)
   }
 
   override get(id: string, callback?: Callback<SessionData | null>): void {
@@ -118,9 +148,12 @@ export class RedisSessionStore extends Store {
 
   override set(id: string, session: SessionData, callback?: Callback): void {
     const origin = this.#origins.get(session)
-    if (origin !== undefined && origin.record === undefined && origin.json === JSON.stringify(session)) {
-      // express-session saves a regenerated session once more at the end of the response.
-      return callback?.()
+    try {
+      // express-session saves a session of a new id once more at the end of the response.
+      if (origin?.written === true && origin.json === JSON.stringify(session)) return callback?.()
+      if (origin === undefined) id = this.#claim(id, session)
+    } catch (error) {
+      return callback?.(error)
     }
     settle(this.#inner.set.bind(this.#inner, id, session), callback)
   }
@@ -128,7 +161,7 @@ export class RedisSessionStore extends Store {
   override touch(id: string, session: SessionData, callback?: () => void): void {
     const origin = this.#origins.get(session)
     // Loading it has restarted the idle time, unless its length is what the request changed.
-    if (origin !== undefined && origin.idle === nominalIdle(session, this.#settings.idle)) return callback?.()
+    if (origin !== undefined && origin.idle === this.#nominalIdle(session)) return callback?.()
     if (origin !== undefined) return this.set(id, session, callback)
     settle((this.#inner.touch as NonNullable<Store['touch']>).bind(this.#inner, id, session), callback)
   }
@@ -163,45 +196,92 @@ export class RedisSessionStore extends Store {
     settle((done) => (this.#inner as unknown as { ids(callback: Callback<string[]>): void }).ids(done), callback)
   }
 
+  /** As in express-session, but for the id, which may change while the request runs. */
   override createSession(...[request, data]: Parameters<Store['createSession']>): ReturnType<Store['createSession']> {
-    const session = super.createSession(request, data)
+    const { expires, originalMaxAge } = data.cookie as {
+      expires?: Date | string | null
+      originalMaxAge?: number | null
+    }
+    const cookie = new (Cookie as new (options: object) => Cookie)(data.cookie)
+    if (typeof expires === 'string') cookie.expires = new Date(expires)
+    cookie.originalMaxAge = originalMaxAge ?? null
+    data.cookie = cookie
+    const session = this.hold(request as Holder, request.sessionID, data)
     const origin = this.#origins.get(data)
     if (origin !== undefined) this.#origins.set(session, origin)
     return session
   }
 
+  close(): void {
+    for (const off of this.#offs) off()
+  }
+
+  /** A new session in which another log-in than ours has put a user, such as Passport's: the id becomes one of theirs. */
+  #claim(id: string, session: SessionData): string {
+    const facts = this.#minted.get(session)
+    const holder = this.#holders.get(session)
+    if (facts === undefined || facts.userId !== undefined || holder === undefined) return id
+    const userId = this.#settings.userOf(session)
+    if (userId === undefined || holder.res?.headersSent === true) return id
+    this.#minted.set(session, { ...facts, userId, authenticatedAt: Date.now() })
+    const claimed = this.#settings.core.mint(userId)
+    this.#rename(session, claimed)
+    return claimed
+  }
+
+  #rename(session: object, id: string): void {
+    this.#ids.set(session, id)
+    const holder = this.#holders.get(session)
+    if (holder?.session === session) holder.sessionID = id
+  }
+
   #parse(record: SessionRecord): SessionData {
     const data = { ...record.data, cookie: record.data.cookie ?? {} } as SessionData
-    const idle = nominalIdle(data, this.#settings.idle)
-    this.#origins.set(data, { json: record.json, version: record.version, idle, record })
+    const { json, version, facts } = record
+    this.#origins.set(data, { json, version, idle: this.#nominalIdle(data), facts, record })
     return data
   }
 
   #stringify(session: SessionData): SessionWrite {
-    const { absolute, maxBytes, idle: defaultIdle } = this.#settings
+    const { core, redis, userOf } = this.#settings
     const json = JSON.stringify(session)
-    checkSize(json, session, maxBytes)
+    checkSize(json, session, core.maxBytes)
     const origin = this.#origins.get(session)
-    const idle = Math.max(Math.ceil(this.idleOf(session)), 1)
+    const minted = this.#minted.get(session)
+    if (origin !== undefined && origin.facts.userId === undefined && userOf(session) !== undefined) {
+      redis.warn(
+        'HOLDFAST_SESSION_SAME_ID',
+        'a user was put into a session that keeps its id: session fixation is possible, and the session is not among ' +
+          'those of its user; log in with req.sessions.login() or regenerate the session first',
+      )
+    }
     return {
       json,
-      idle,
-      absolute,
+      idle: Math.max(Math.ceil(this.#idleOf(session)), 1),
+      absolute: core.absolute,
       base: origin,
+      facts: minted,
       // Whoever sets plain data through the store's own methods means to write it, as with connect-redis.
-      replace: !this.#minted.has(session),
+      replace: minted === undefined,
       saved: (version) => {
-        const record = origin?.record
-        const next = { json, version, idle: nominalIdle(session, defaultIdle) }
-        this.#origins.set(session, record === undefined ? next : { ...next, record })
+        const facts = origin?.facts ?? minted ?? {}
+        const idle = this.#nominalIdle(session)
+        this.#origins.set(session, { json, version, idle, facts, record: origin?.record, written: true })
       },
       gone: () => {},
     }
   }
-}
 
-function nominalIdle(session: { readonly cookie?: { originalMaxAge?: number | null } }, idle: number): number {
-  return session.cookie?.originalMaxAge ?? idle
+  /** Milliseconds that the session may be idle: those left of its cookie, if that has an end, else the store's. */
+  #idleOf({ cookie }: SessionData): number {
+    const expires = cookie?.expires
+    if (expires === undefined || expires === null) return this.#settings.core.idle
+    return new Date(expires).getTime() - Date.now()
+  }
+
+  #nominalIdle({ cookie }: SessionData): number {
+    return cookie?.originalMaxAge ?? this.#settings.core.idle
+  }
 }
 
 /** Starts an operation of connect-redis so that nothing is thrown at the caller and the callback is called once. */
