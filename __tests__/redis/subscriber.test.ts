@@ -181,3 +181,18 @@ test('close() settles whoever waits, and nothing subscribes afterwards', async (
   expect(await waiting).toBe(false)
   expect(await redis.subscriber.subscribe('d', () => {}).ready(10_000)).toBe(false)
 })
+
+test('thousands of channels are back a moment after a reconnect, in a few commands', async () => {
+  const { redis } = await ready({ url: server.url })
+  const got = new Set<string>()
+  const all = Array.from({ length: 3000 }, (_, index) =>
+    redis.subscriber.subscribe(`many:${index}`, (_message, channel) => void got.add(channel)),
+  )
+  expect(await Promise.all(all.map((each) => each.ready(5000)))).not.toContain(false)
+  await server.client().call('CONFIG', 'RESETSTAT')
+  await server.client().call('CLIENT', 'KILL', 'TYPE', 'pubsub')
+  await eventually(async () => (await publish('many:2999', 'x')) === 1, { within: 5000 })
+  const stats = String(await server.client().info('commandstats'))
+  expect(Number(/cmdstat_subscribe:calls=(\d+)/.exec(stats)?.[1])).toBeLessThan(20)
+  for (const each of all) each.close()
+})

@@ -39,9 +39,11 @@ export interface SubscriberOptions {
 
 const PING_EVERY = 1000
 const REOPEN_AFTER = 200
+/** Names per command: thousands one by one would take as many round trips after each reconnect. */
+const BATCH = 500
 
 /**
- * What is wanted and what the server has confirmed are two sets, brought together one step at a time, so that fast
+ * What is wanted and what the server has confirmed are two sets, brought together step by step, so that fast
  * subscribe/unsubscribe sequences end where they should.
  */
 export function createSubscriber({ open, onError, onRefused }: SubscriberOptions): Subscriber {
@@ -97,7 +99,7 @@ export function createSubscriber({ open, onError, onRefused }: SubscriberOptions
     refused.clear()
   }
 
-  /** Changes one name at a time until the server has what is wanted. */
+  /** Sends one command at a time until the server has what is wanted. */
   async function step(): Promise<void> {
     if (stepping) return
     stepping = true
@@ -105,10 +107,10 @@ export function createSubscriber({ open, onError, onRefused }: SubscriberOptions
       for (;;) {
         const current = connection
         if (current === undefined || current.status !== 'ready') return
-        const missing = [...wanted.keys()].find((name) => !confirmed.has(name) && !refused.has(name))
-        const surplus = [...confirmed].find((name) => !wanted.has(name))
-        if (missing !== undefined) await add(current, missing)
-        else if (surplus !== undefined) await remove(current, surplus)
+        const missing = sameKind([...wanted.keys()].filter((name) => !confirmed.has(name) && !refused.has(name)))
+        const surplus = sameKind([...confirmed].filter((name) => !wanted.has(name)))
+        if (missing.length > 0) await add(current, missing)
+        else if (surplus.length > 0) await remove(current, surplus)
         else break
       }
       if (interrupted) {
@@ -123,23 +125,32 @@ export function createSubscriber({ open, onError, onRefused }: SubscriberOptions
     }
   }
 
-  async function add(current: Redis, name: string): Promise<void> {
+  async function add(current: Redis, names: readonly string[]): Promise<void> {
+    const channels = names.map((name) => name.slice(1))
     try {
-      await (name[0] === 'p' ? current.psubscribe(name.slice(1)) : current.subscribe(name.slice(1)))
+      await (isPattern(names) ? current.psubscribe(...channels) : current.subscribe(...channels))
     } catch (error) {
       if (!(isError(error) && error.name === 'ReplyError')) throw error
-      if (current === connection) refused.add(name)
+      // One channel that is not allowed refuses all that were asked for with it.
+      if (names.length > 1) {
+        for (const name of names) await add(current, [name])
+        return
+      }
+      if (current === connection) refused.add(names[0] as string)
       return onRefused(error)
     }
     if (current !== connection) return
-    confirmed.add(name)
-    for (const resolve of wanted.get(name)?.waiting ?? []) resolve()
+    for (const name of names) {
+      confirmed.add(name)
+      for (const resolve of wanted.get(name)?.waiting ?? []) resolve()
+    }
   }
 
-  async function remove(current: Redis, name: string): Promise<void> {
+  async function remove(current: Redis, names: readonly string[]): Promise<void> {
     // Before it is sent: who subscribes in between is not confirmed by what is being undone.
-    confirmed.delete(name)
-    await (name[0] === 'p' ? current.punsubscribe(name.slice(1)) : current.unsubscribe(name.slice(1)))
+    for (const name of names) confirmed.delete(name)
+    const channels = names.map((name) => name.slice(1))
+    await (isPattern(names) ? current.punsubscribe(...channels) : current.unsubscribe(...channels))
   }
 
   function announceGap(): void {
@@ -197,4 +208,13 @@ export function createSubscriber({ open, onError, onRefused }: SubscriberOptions
       for (const settle of waiting) settle()
     },
   }
+}
+
+function isPattern(names: readonly string[]): boolean {
+  return names[0]?.[0] === 'p'
+}
+
+/** The first names that fit into one command. */
+function sameKind(names: readonly string[]): readonly string[] {
+  return names.filter((name) => name[0] === names[0]?.[0]).slice(0, BATCH)
 }
