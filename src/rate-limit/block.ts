@@ -1,5 +1,6 @@
 import { type Duration, toMs } from '../shared/duration.js'
-import { aDuration, checkOptions, type Rule, type Rules } from '../shared/options.js'
+import { ConfigurationError } from '../shared/errors.js'
+import { aDuration, anObject, checkOptions, type Rule, type Rules } from '../shared/options.js'
 import { type BlockRule, NO_BLOCK } from './engine.js'
 
 /** How blocks grow for who keeps coming back. */
@@ -14,6 +15,7 @@ export interface BlockEscalation {
 
 const LONGEST = 366 * 86_400_000
 
+export const anEscalation: Rule = anObject
 export const aBlockDuration: Rule = aDuration(1, LONGEST)
 
 const rules: Rules<BlockEscalation> = {
@@ -32,7 +34,10 @@ export function blockRule(
   escalation: BlockEscalation | undefined,
 ): BlockRule {
   if (escalation !== undefined) checkOptions(`${owner}: escalation`, escalation, rules)
-  if (blockDuration === undefined) return NO_BLOCK
+  if (blockDuration === undefined) {
+    if (escalation !== undefined) throw new ConfigurationError(owner, 'escalation', 'needs "blockDuration"')
+    return NO_BLOCK
+  }
   const lengthMs = toMs(blockDuration)
   if (escalation === undefined) return { lengthMs, growth: 1, longestMs: lengthMs, rememberMs: 0 }
   const { factor = 2, max = '24h', forgetAfter = '24h' } = escalation

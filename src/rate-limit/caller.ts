@@ -17,8 +17,8 @@ export interface Naming {
 }
 
 /** The Redis key of a principal: one record for all policies of a limiter. */
-export function keyFor({ redis, name, keySecret }: Naming, { type, id }: Principal): string {
-  return redis.keys.key('rate', name, type, storedId(id, keySecret))
+export function keyFor({ redis, name, keySecret }: Naming, { type, id }: Principal, feature = 'rate'): string {
+  return redis.keys.key(feature, name, type, storedId(id, keySecret))
 }
 
 export function principalOf(owner: string, caller: Caller, ipv6PrefixLength: number): Principal {

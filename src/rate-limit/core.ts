@@ -1,4 +1,5 @@
 import type { FallbackReason, RedisManager } from '../redis/index.js'
+import { keyFor, type Naming } from './caller.js'
 import { type RateLimitDecision, undecided } from './decision.js'
 import { DenyCache, type Refused } from './deny-cache.js'
 import { type BlockRule, Engine } from './engine.js'
@@ -9,9 +10,9 @@ import { listenForResets } from './resets.js'
 export interface CoreOptions {
   readonly redis: RedisManager
   readonly name: string
-  /** The policy that stands for the limiter where one is needed. */
-  readonly policy: Policy
-  readonly keyOf: (key: string) => string
+  readonly naming: Naming
+  /** Empty where they are found for each request. */
+  readonly policies: readonly Policy[]
   readonly block: BlockRule
   readonly onUnavailable: 'allow' | 'memory' | 'deny'
   readonly instances: number
@@ -39,9 +40,10 @@ export class Core {
   #listening: (() => void) | undefined
 
   constructor(options: CoreOptions) {
-    const { redis, policy, block, keyOf, onUnavailable, instances, remembered } = options
+    const { redis, naming, policies, block, onUnavailable, instances, remembered } = options
     this.#options = options
-    this.engine = new Engine({ redis, policy, block, keyOf })
+    const [policy = STAND_IN] = policies
+    this.engine = new Engine({ redis, policy, block, keyOf: (id) => keyFor(naming, { type: 'key', id }) })
     this.#denied = new DenyCache(remembered)
     if (onUnavailable === 'memory') this.#memory = new MemoryLimiter(instances)
     const recovered = (): void => {
@@ -122,6 +124,9 @@ export class Core {
 function steadyNow(): number {
   return Math.floor(performance.timeOrigin + performance.now())
 }
+
+/** rate-limiter-flexible wants numbers of its own even where every request brings its policies. */
+const STAND_IN: Policy = { name: 'computed', kind: 0, limit: 1, windowMs: 1000, quantumMs: 1, cost: undefined }
 
 const CONSEQUENCE = {
   allow: 'counts nothing and lets every request pass until Redis answers',

@@ -12,8 +12,8 @@ export interface Refused {
   readonly decision: RateLimitDecision
   /** Refused from here since Redis was last asked. */
   repeated: number
-  /** Whatever the caller prepares once and sends many times, and the second it was made for. */
-  prepared: unknown
+  /** The refusal as it stands with so many seconds left. */
+  current: RateLimitDecision | undefined
   second: number
 }
 
@@ -53,7 +53,7 @@ export class DenyCache {
     if (this.#refused.size >= this.#max) this.#refused.delete(this.#refused.keys().next().value as string)
     const freeAt = askedAt + decision.retryAfterMs
     const until = Math.min(freeAt, askedAt + LONGEST_MS)
-    this.#refused.set(key, { until, freeAt, cost, policies, decision, repeated: 0, prepared: undefined, second: -1 })
+    this.#refused.set(key, { until, freeAt, cost, policies, decision, repeated: 0, current: undefined, second: -1 })
     return repeated
   }
 

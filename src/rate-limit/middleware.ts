@@ -108,12 +108,13 @@ declare global {
  * ```
  */
 export function rateLimit(options: RateLimitOptions): RateLimitMiddleware {
-  const limiter = createHttpLimiter<Request, Response>(resolveOptions('rateLimit', options))
+  const resolved = resolveOptions<Request, Response>('rateLimit', options)
+  const limiter = createHttpLimiter(resolved)
   const handler: RequestHandler = function rateLimitMiddleware(req, res, next) {
     limiter.handle(req, res, next)
   }
   return Object.assign(handler, {
-    limiterName: limiter.name,
+    limiterName: resolved.name,
     peek: limiter.peek,
     reset: limiter.reset,
     block: limiter.block,

@@ -14,13 +14,12 @@ import {
   type Rule,
   type Rules,
   requireOptions,
-  secret,
 } from '../shared/options.js'
-import { aBlockDuration, type BlockEscalation, blockRule } from './block.js'
+import { aBlockDuration, anEscalation, type BlockEscalation, blockRule } from './block.js'
 import type { RateLimitDecision } from './decision.js'
 import type { BlockRule } from './engine.js'
 import type { RateLimitHeaders } from './headers.js'
-import { derivedName, listOf, severalPolicies, singlePolicy } from './plan.js'
+import { derivedName, listOf, refuseBoth, severalPolicies, singlePolicy } from './plan.js'
 import {
   aCost,
   aLimit,
@@ -32,6 +31,7 @@ import {
   type RateLimitAlgorithm,
   type RateLimitPolicy,
 } from './policy.js'
+import { aKeySecret } from './principal.js'
 import type { RequestLike } from './request.js'
 
 type Awaitable<T> = T | Promise<T>
@@ -108,15 +108,12 @@ const rules: Rules<GivenOptions<never, never>> = {
   key: aFunction,
   user: aFunction,
   ipv6PrefixLength: anInteger(32, 128),
-  keySecret: secret({
-    expected: 'text of at least 16 characters',
-    accepts: (value) => typeof value === 'string' && value.length >= 16,
-  }),
+  keySecret: aKeySecret,
   skip: aFunction,
   allowList: aList,
   denyList: aList,
   blockDuration: aBlockDuration,
-  escalation: { expected: 'an object', accepts: (value) => typeof value === 'object' && value !== null },
+  escalation: anEscalation,
   count: oneOf('all', 'failures', 'successes'),
   isFailure: aFunction,
   mode: oneOf('enforce', 'shadow'),
@@ -167,12 +164,7 @@ export function resolveOptions<Req extends RequestLike, Res extends ServerRespon
     instances = 1,
     remembered = 10_000,
   } = options
-  if (policies !== undefined && (options.limit !== undefined || options.window !== undefined)) {
-    throw new ConfigurationError(owner, 'policies', 'stands instead of "limit" and "window", not beside them')
-  }
-  if (escalation !== undefined && blockDuration === undefined) {
-    throw new ConfigurationError(owner, 'escalation', 'needs "blockDuration"')
-  }
+  refuseBoth(owner, options)
   if (typeof policies === 'function' && options.name === undefined) {
     throw new ConfigurationError(owner, 'name', 'is required where "policies" is a function')
   }

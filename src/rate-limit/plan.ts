@@ -28,6 +28,21 @@ export class RateLimitValueError extends HoldfastError {
 /** Different limits kept worked out; more than any application has plans. */
 const MAX_KEPT = 1000
 
+export function refuseBoth(owner: string, options: { policies?: unknown; limit?: unknown; window?: unknown }): void {
+  if (options.policies !== undefined && (options.limit !== undefined || options.window !== undefined)) {
+    throw new ConfigurationError(owner, 'policies', 'stands instead of "limit" and "window", not beside them')
+  }
+}
+
+export async function limitOf<Req>(limit: number | ((req: Req) => Awaitable<number>), req: Req): Promise<number> {
+  if (typeof limit === 'number') return limit
+  const value = await limit(req)
+  if (!aLimit.accepts(value)) {
+    throw new RateLimitValueError('limit', `must return ${aLimit.expected}, got ${show(value)}`)
+  }
+  return value
+}
+
 /** One policy whose limit is known, or found for each request. */
 export function singlePolicy<Req>(
   name: string,
@@ -39,11 +54,9 @@ export function singlePolicy<Req>(
   if (typeof limit === 'number') return policyOf(limit)
   const kept = new Map<number, readonly Policy[]>()
   return async (req) => {
-    const value = await limit(req)
+    const value = await limitOf(limit, req)
     const known = kept.get(value)
     if (known !== undefined) return known
-    if (!aLimit.accepts(value))
-      throw new RateLimitValueError('limit', `must return ${aLimit.expected}, got ${show(value)}`)
     const policies = policyOf(value)
     if (kept.size >= MAX_KEPT) kept.clear()
     kept.set(value, policies)

@@ -1,7 +1,7 @@
 import { createHash, createHmac } from 'node:crypto'
 import { addressOf, networkOf } from '../shared/address.js'
 import { HoldfastError } from '../shared/errors.js'
-import { show } from '../shared/options.js'
+import { type Rule, secret, show } from '../shared/options.js'
 import type { RequestLike } from './request.js'
 
 /** Who is limited. The type is part of the key: a user named `192.0.2.7` shares nothing with that address. */
@@ -18,6 +18,11 @@ export class RateLimitKeyError extends HoldfastError {
     super('ERR_HOLDFAST_RATE_LIMIT_KEY', `rateLimit: ${message}`)
   }
 }
+
+export const aKeySecret: Rule = secret({
+  expected: 'text of at least 16 characters',
+  accepts: (value) => typeof value === 'string' && value.length >= 16,
+})
 
 /** Longer ids are kept as a digest: keys stay short, and API keys stay out of MONITOR and SLOWLOG. */
 const LONGEST_ID = 64

@@ -49,7 +49,7 @@ export function send(res: ServerResponse, { status, head, body }: Prepared): voi
 
 /** Answers 429 or 503 beside what is set on the response already. */
 export function refuse(res: ServerResponse, decision: RateLimitDecision, accept: string | undefined): void {
-  res.setHeader('Retry-After', retryAfter(decision.retryAfterMs))
+  setRetryAfter(res, decision)
   sendRefusal(res, refusalOf(decision, accept))
 }
 
@@ -58,4 +58,8 @@ export function sendRefusal(res: ServerResponse, { status, contentType, body }: 
   res.setHeader('Content-Type', contentType)
   res.setHeader('Content-Length', body.length)
   res.end(body)
+}
+
+export function setRetryAfter(res: ServerResponse, { retryAfterMs }: RateLimitDecision): void {
+  res.setHeader('Retry-After', retryAfter(retryAfterMs))
 }
