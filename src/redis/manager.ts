@@ -3,7 +3,7 @@ import { createEmitter, type Unsubscribe } from '../shared/emitter.js'
 import { isError } from '../shared/errors.js'
 import type { EventCatalogue } from '../shared/events.js'
 import { risksOf } from './borrow.js'
-import { allMasters, type RedisClient } from './client.js'
+import { allMasters, masters, type RedisClient } from './client.js'
 import { connect, connectOnce } from './connection.js'
 import { describe, placeOf, replyKind } from './describe.js'
 import { disconnect } from './disconnect.js'
@@ -19,6 +19,8 @@ import { createPool, type Pool } from './pool.js'
 import { resolveSettings } from './settings.js'
 import { type RedisStats, statsOf } from './stats.js'
 import { createSubscriber, type Subscriber } from './subscriber.js'
+import { probeKeyFor } from './tracked-node.js'
+import { createTracking, type Tracking } from './tracking.js'
 
 /** Sends commands with the client; everything it awaits counts against the deadline. */
 export type RedisCommand<T> = (client: RedisClient) => Promise<T>
@@ -39,6 +41,8 @@ export interface RedisManager {
   readonly keys: Keyspace
   readonly subscriber: Subscriber
   readonly pool: Pool
+  /** Announcements of changed keys, for copies kept in this process. */
+  readonly tracking: Tracking
   /** Fails open: what `command` resolves to, else, in time, what `fallback` returns. Never rejects because of Redis. */
   attempt<T>(
     operation: string,
@@ -114,6 +118,13 @@ export function createRedisManager(options: RedisManagerOptions = {}): RedisMana
     open: () => (client === undefined ? undefined : connect(settings, 'blocking')),
     max: settings.maxConnections,
   })
+  const tracking = createTracking({
+    nodes: () => (client === undefined || !link.usable ? [] : masters(client)),
+    open: (node) => connectOnce(settings, 'tracking', node),
+    prefixOf: (feature) => `${keys.key(feature)}:`,
+    probeKey: (feature, node) => probeKeyFor(client as RedisClient, node, (part) => keys.key(feature, 'probe', part)),
+    onError: (error) => logger.error(`holdfast: a watcher threw: ${String(error)}`),
+  })
   const warned = new Set<string>()
   const awaited = new Set<() => void>()
   let closing: Promise<void> | undefined
@@ -128,6 +139,7 @@ export function createRedisManager(options: RedisManagerOptions = {}): RedisMana
     keys,
     subscriber,
     pool,
+    tracking,
     attempt(operation, command, fallback, call) {
       const refusal = gate.refusal()
       if (refusal !== undefined) {
@@ -232,6 +244,7 @@ export function createRedisManager(options: RedisManagerOptions = {}): RedisMana
     link.close()
     for (const settle of awaited) settle()
     subscriber.close()
+    tracking.close()
     const own = target.kind === 'borrowed' ? undefined : client
     await Promise.all([own && disconnect(own, drainMs), pool.close()])
   }
