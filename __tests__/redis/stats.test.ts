@@ -46,6 +46,7 @@ describe('redis.stats', () => {
     expect(first?.memory.maxBytes).toBe(100 * 1024 * 1024)
     expect(first?.memory.usedRatio).toBeGreaterThan(0)
     expect(first?.commands.get?.calls).toBe(2)
+    expect(first?.commands.get?.p99Microseconds).toBeGreaterThan(0)
     expect(stats.totals.hitRatio).toBe(0.5)
     expect(stats.unavailable).toEqual([])
   })

@@ -20,6 +20,8 @@ export interface RedisCall {
   /** `refused`: answered without asking Redis. `timeout`: outcome unknown. */
   readonly outcome: 'ok' | 'error' | 'timeout' | 'refused'
   readonly durationMs: number
+  /** With `error`: the first word of Redis' reply (`WRONGTYPE`, `OOM`), `lost` with the connection, else `thrown`. */
+  readonly error?: string
 }
 
 declare module '../shared/events.js' {

@@ -1,7 +1,8 @@
 import type { Emitter } from '../shared/emitter.js'
+import { isError } from '../shared/errors.js'
 import type { EventCatalogue } from '../shared/events.js'
 import type { RedisClient } from './client.js'
-import { describe } from './describe.js'
+import { describe, replyKind } from './describe.js'
 import { classify, type UnavailableReason } from './errors.js'
 import type { RedisCall } from './events.js'
 import type { Link } from './link.js'
@@ -62,12 +63,14 @@ export class Gate {
     let waiting = true
     this.#inFlight++
 
-    const settle = (outcome: RedisCall['outcome']): boolean => {
+    const settle = (outcome: RedisCall['outcome'], thrown?: unknown): boolean => {
       if (!waiting) return false
       waiting = false
       clearTimeout(timer)
       if (started !== undefined) {
-        events.emit('redis.call', { operation, outcome, durationMs: performance.now() - started })
+        const durationMs = performance.now() - started
+        const call = { operation, outcome, durationMs }
+        events.emit('redis.call', outcome === 'error' ? { ...call, error: kindOf(thrown) } : call)
       }
       return true
     }
@@ -89,7 +92,7 @@ export class Gate {
       },
       (error: unknown) => {
         if (epoch === this.#epoch) this.#inFlight--
-        if (!settle('error')) return
+        if (!settle('error', error)) return
         const failure = classify(error)
         if (failure === 'outage') {
           if (current()) link.missed(describe(error))
@@ -106,6 +109,12 @@ export class Gate {
     const { link, deadline } = this.#options
     return Math.min(Math.max(SUSPECT_MS, 3 * (link.latencyMs ?? 0)), deadline)
   }
+}
+
+/** A short word from a small set: it becomes a label of metrics. */
+function kindOf(error: unknown): string {
+  if (isError(error) && error.name === 'ReplyError') return replyKind(error.message)
+  return classify(error) === 'outage' ? 'lost' : 'thrown'
 }
 
 /** A command that throws at once, or forgets to return its promise, is one that fails. */

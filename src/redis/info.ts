@@ -45,6 +45,9 @@ export interface CommandStats {
   readonly calls: number
   readonly microsecondsPerCall: number
   readonly failed: number
+  /** Time within the server, in microseconds; `undefined` before Redis 7 or where it is switched off. */
+  readonly p50Microseconds: number | undefined
+  readonly p99Microseconds: number | undefined
 }
 
 /** Parses the text of INFO. Unknown, missing and malformed fields are left out: servers and their forks differ. */
@@ -134,10 +137,14 @@ function commandsOf(fields: ReadonlyMap<string, string>): Record<string, Command
   for (const [name, value] of fields) {
     if (!name.startsWith('cmdstat_')) continue
     const entry = pairs(value)
-    commands[name.slice('cmdstat_'.length)] = {
+    const command = name.slice('cmdstat_'.length)
+    const latency = pairs(fields.get(`latency_percentiles_usec_${command}`) ?? '')
+    commands[command] = {
       calls: finite(entry.get('calls')) ?? 0,
       microsecondsPerCall: finite(entry.get('usec_per_call')) ?? 0,
       failed: (finite(entry.get('failed_calls')) ?? 0) + (finite(entry.get('rejected_calls')) ?? 0),
+      p50Microseconds: finite(latency.get('p50')),
+      p99Microseconds: finite(latency.get('p99')),
     }
   }
   return commands

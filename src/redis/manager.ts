@@ -18,6 +18,7 @@ import type { RedisManagerOptions } from './options.js'
 import { createPool, type Pool } from './pool.js'
 import { resolveSettings } from './settings.js'
 import { type RedisStats, statsOf } from './stats.js'
+import { createStatusRegistry, type StatusSource } from './status.js'
 import { createSubscriber, type Subscriber } from './subscriber.js'
 import { probeKeyFor } from './tracked-node.js'
 import { createTracking, type Tracking } from './tracking.js'
@@ -59,6 +60,10 @@ export interface RedisManager {
   listens(type: keyof EventCatalogue): boolean
   /** For features: says something to the operator once per code. */
   warn(code: string, message: string): void
+  /** For features: health reports and metrics ask this source from now on. */
+  register(source: StatusSource): Unsubscribe
+  /** Every source registered now, in the order of registration. */
+  sources(): readonly StatusSource[]
   health(): Promise<RedisHealth>
   /** INFO of every master as numbers, their sums, and the slow log. Rejects with {@link RedisUnavailableError}. */
   stats(): Promise<RedisStats>
@@ -95,7 +100,8 @@ export function createRedisManager(options: RedisManagerOptions = {}): RedisMana
   const keys = createKeyspace(settings.keyPrefix)
   const events = createEmitter<EventCatalogue>((error) => {
     logger.error(`holdfast: an event listener threw: ${stackOf(error)}`)
-  })
+  }, 'holdfast')
+  const statuses = createStatusRegistry()
   const risks = target.kind === 'borrowed' ? risksOf(target.client) : []
   const client =
     target.kind === 'none' ? undefined : target.kind === 'borrowed' ? target.client : connect(settings, 'command')
@@ -178,6 +184,8 @@ export function createRedisManager(options: RedisManagerOptions = {}): RedisMana
       logger.warn(`holdfast: ${message} [${code}]`)
       events.emit('warning', { code, message })
     },
+    register: statuses.register,
+    sources: statuses.sources,
     health: () => healthOf(link, gate, ping),
     stats: () => statsOf(manager),
     namespaces: (options) => namespacesOf(manager, options),

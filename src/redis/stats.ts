@@ -35,7 +35,11 @@ export interface RedisStats {
 }
 
 const ADMINISTRATION = { deadline: 1000 }
-const SECTIONS = ['server', 'clients', 'memory', 'stats', 'replication', 'keyspace', 'commandstats'] as const
+const SECTIONS = [
+  ...['server', 'clients', 'memory', 'stats', 'replication', 'keyspace', 'commandstats'],
+  // From Redis 7; an older server answers nothing.
+  'latencystats',
+]
 
 /** Asks every master. Rejects with RedisUnavailableError; a part that the user may not ask is named, not thrown. */
 export async function statsOf(redis: Pick<RedisManager, 'execute'>): Promise<RedisStats> {
