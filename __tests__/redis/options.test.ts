@@ -1,5 +1,8 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { ConfigurationError } from '../../src/index.js'
 import { createRedisManager, type RedisManagerOptions } from '../../src/redis/index.js'
+import { managerRules } from '../../src/redis/options.js'
 import { resolveSettings } from '../../src/redis/settings.js'
 import type { Environment } from '../../src/shared/environment.js'
 
@@ -169,4 +172,17 @@ test.each<[Environment, string, RegExp]>([
 test('the options given are not written to', () => {
   const options = Object.freeze({ logger: false, env: Object.freeze({}), tls: Object.freeze({}) } as const)
   expect(() => createRedisManager(options)).not.toThrow()
+})
+
+test('the page lists every option, every variable that is read, and every warning', () => {
+  const page = readFileSync(join(__dirname, '../../docs/redis.md'), 'utf8')
+  const sources = readdirSync(join(__dirname, '../../src/redis')).map((file) =>
+    readFileSync(join(__dirname, '../../src/redis', file), 'utf8'),
+  )
+  const variables = sources.join().match(/(?<=')REDIS_[A-Z_]+(?=')/g) ?? []
+  const warnings = sources.join().match(/(?<=['`])HOLDFAST_[A-Z_]+/g) ?? []
+  expect(variables.length).toBeGreaterThan(8)
+  expect(warnings.length).toBeGreaterThan(3)
+  const names = [...Object.keys(managerRules), ...variables, ...warnings]
+  expect(names.filter((name) => !page.includes(`\`${name}`))).toEqual([])
 })
