@@ -92,8 +92,37 @@ export {
   type SinkOption,
   securityLog,
 } from './security/index.js'
+// Coordination
+export {
+  type AcquireOptions,
+  createLocks,
+  isLockLost,
+  isLockTimeout,
+  type Lock,
+  LockLostError,
+  type LockLossReason,
+  type LockOutcome,
+  type Locks,
+  type LocksOptions,
+  LockTimeoutError,
+  LockValueError,
+} from './lock/index.js'
+
+// Messaging
+export {
+  type Channel,
+  type ChannelPattern,
+  type ChannelSubscription,
+  createPubSub,
+  defineChannel,
+  type MessageInfo,
+  type PublishResult,
+  type PubSub,
+  type PubSubOptions,
+} from './pubsub/index.js'
 // Shared: errors, durations, events
 export type { Duration } from './shared/duration.js'
 export { ConfigurationError, HoldfastError, isConfigurationError, isHoldfastError } from './shared/errors.js'
 export type { EventCatalogue } from './shared/events.js'
 export type { Logger } from './shared/logger.js'
+export { isPayloadError, PayloadError, type PayloadProblem } from './shared/payload.js'
