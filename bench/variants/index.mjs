@@ -8,4 +8,6 @@ export const variants = [
   { name: 'express-rate-limit-redis', group: 'limit' },
   { name: 'holdfast-session', group: 'session' },
   { name: 'express-session-connect-redis', group: 'session' },
+  { name: 'express-json-fast-server', group: 'server' },
+  { name: 'node-http', group: 'server' },
 ]

@@ -1,0 +1,46 @@
+import { createServer as createHttpServer, type Server, type ServerOptions } from 'node:http'
+import {
+  createServer as createHttpsServer,
+  type ServerOptions as HttpsOptions,
+  type Server as HttpsServer,
+} from 'node:https'
+import { ConfigurationError } from '../shared/errors.js'
+import { show } from '../shared/options.js'
+import { type ExpressApplication, expressConstructors, prototypesAreSlow } from './prototypes.js'
+
+/**
+ * `http.createServer(app)` (`https` where the options hold a key or certificate), on which bare Express answers 2.5 to
+ * 3 times as many requests on Node 20 and 22. On Node 24 and later, where nothing is to be gained, it is exactly
+ * `http.createServer(options, app)`.
+ *
+ * Throws a `ConfigurationError` for anything but an Express application.
+ *
+ * @example
+ * ```ts
+ * import express from 'express'
+ * import { createServer } from 'holdfast/server'
+ *
+ * const app = express()
+ * createServer(app).listen(3000)
+ * ```
+ */
+export function createServer(app: ExpressApplication, options: HttpsOptions & { key: unknown }): HttpsServer
+export function createServer(app: ExpressApplication, options?: ServerOptions): Server
+export function createServer(app: ExpressApplication, options: ServerOptions | HttpsOptions = {}): Server {
+  if (typeof app !== 'function' || !isObject(app.request) || !isObject(app.response)) {
+    throw new ConfigurationError('createServer', 'app', `must be an Express application, got ${show(app)}`)
+  }
+  // Constructors of the caller's own have prototypes of their own: they win.
+  const given = { ...(prototypesAreSlow() ? expressConstructors(app) : {}), ...options }
+  const secure = ['key', 'cert', 'pfx', 'SNICallback'].some((name) => name in options)
+  return secure ? createHttpsServer(given as HttpsOptions, app) : createHttpServer(given as ServerOptions, app)
+}
+
+/** As Express' own `app.listen(port, …)`, on a server of {@link createServer}. */
+export function listen(app: ExpressApplication, ...given: Parameters<Server['listen']>): Server {
+  return createServer(app).listen(...given)
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null
+}
