@@ -8,7 +8,7 @@ import { nameFor, toPolicy } from '../../src/rate-limit/policy.js'
 import { accountOf } from '../../src/rate-limit/presets/account.js'
 import { storedId } from '../../src/rate-limit/principal.js'
 import { prefersText } from '../../src/rate-limit/refusal.js'
-import { mostInAnyWindow } from './support.js'
+import { mostInAnyWindow } from './windows.js'
 
 const policy = (limit: number, windowMs = 60_000, name = 'p') => toPolicy({ name, limit, window: windowMs }, 'sliding')
 

@@ -4,7 +4,8 @@ import { Log } from '../../src/rate-limit/log.js'
 import { type Policy, type RateLimitAlgorithm, toPolicy } from '../../src/rate-limit/policy.js'
 import { decisionLua } from '../../src/rate-limit/script.js'
 import { defineScript } from '../../src/redis/index.js'
-import { mostInAnyWindow, useRedis } from './support.js'
+import { useRedis } from './support.js'
+import { mostInAnyWindow } from './windows.js'
 
 const world = useRedis()
 
