@@ -258,7 +258,7 @@ export function redisSession(options: RedisSessionOptions): RedisSessionMiddlewa
 
   /** A session goes on under its old id where the new one cannot be had now. */
   function renew(req: Request, next: (error?: unknown) => void): void {
-    req.sessions.rotate().then(
+    req.sessions.renew().then(
       () => next(),
       (error: unknown) => {
         if (!isSessionUnavailable(error)) return next(error)

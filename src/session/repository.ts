@@ -44,7 +44,7 @@ export class SessionRepository {
   constructor(settings: RepositorySettings) {
     this.#settings = settings
     this.#redis = settings.redis
-    this.outbox = new Outbox(settings.redis, (id, change) => this.#write(this.addressOf(id), change, 'theirs'))
+    this.outbox = new Outbox(settings.redis, (id, change) => this.#write(id, change, 'theirs'))
   }
 
   addressOf(id: string): Address {
@@ -74,7 +74,12 @@ export class SessionRepository {
   }
 
   /** False where a session of this id is there already. */
-  async create(id: string, draft: Draft): Promise<boolean> {
+  create(id: string, draft: Draft): Promise<boolean> {
+    if (this.#settings.maxPerUser === 0 || draft.facts?.userId === undefined) return this.#create(id, draft)
+    return inTurn(this.#turns, this.addressOf(id).tag, () => this.#create(id, draft))
+  }
+
+  async #create(id: string, draft: Draft): Promise<boolean> {
     const { json, idle, absolute, facts = {}, replace = false, refreshTokenHash = '' } = draft
     const { maxPerUser, onExcess, codec, statistics } = this.#settings
     const address = this.addressOf(id)
@@ -112,7 +117,7 @@ export class SessionRepository {
     const address = this.addressOf(id)
     return inTurn(this.#turns, address.hash, async () => {
       if (this.outbox.ended(address)) return { status: 'gone' }
-      const saved = await this.#write(address, change, 'mine')
+      const saved = await this.#write(id, change, 'mine')
       if (saved !== undefined) return saved
       this.outbox.keep(address, id, change)
       throw new SessionUnavailableError('save', 'it could not be stored, and will be where nothing speaks against it')
@@ -120,7 +125,8 @@ export class SessionRepository {
   }
 
   /** Undefined where Redis did not answer: it may or may not have been written. */
-  async #write(address: Address, change: Change, winner: 'mine' | 'theirs'): Promise<Saved | undefined> {
+  async #write(id: string, change: Change, winner: 'mine' | 'theirs'): Promise<Saved | undefined> {
+    const address = this.addressOf(id)
     const { base, json, idle } = change
     const session = referenceOf(address.hash)
     let next = json
@@ -141,6 +147,9 @@ export class SessionRepository {
       const status = reply[0].toString()
       if (status === 'saved') return { status, version: next === json ? version + 1 : NEVER }
       const [, theirVersion, theirData] = reply
+      const successor = status === 'alias' && theirVersion !== undefined ? openWith(id, theirVersion) : undefined
+      // Its id was renewed while this request ran.
+      if (successor !== undefined) return this.#write(successor, change, winner)
       if (status !== 'conflict' || theirVersion === undefined || theirData === undefined) {
         this.#redis.emit('session.dropped', { session, reason: 'gone' })
         return { status: 'gone' }

@@ -35,6 +35,7 @@ export interface Lifecycle {
 type Live = Session & SessionData
 
 const GRACE = 30_000
+const TRIES = 5
 
 /** What a request knows of its session and can do with it, besides its data: `req.sessions`. */
 export class RequestSessions {
@@ -106,16 +107,33 @@ export class RequestSessions {
    */
   async rotate({ reauthenticated = false }: { readonly reauthenticated?: boolean } = {}): Promise<void> {
     const session = this.#ready()
-    const { store, core } = this.#shared
     const error = await saved(session)
     if (error !== undefined) throw error
-    const { facts } = store.originOf(session) ?? { facts: {} as Facts }
-    const found = await core.find(this.#request.sessionID as string)
-    if (found.status !== 'found') throw new SessionUnavailableError('gone', `it is ${found.status}`)
-    const next = reauthenticated ? { ...facts, authenticatedAt: Date.now() } : facts
-    const rotated = await core.repository.rotate(found.record, core.mint(facts.userId), next, GRACE)
-    if (rotated === undefined) throw new SessionUnavailableError('gone', 'it has ended')
-    store.renamed(session, rotated)
+    await this.#exchange(session, { always: true, reauthenticated })
+  }
+
+  /** For the middleware: a new id for a session that had its own for long, unless a parallel request got it one. */
+  async renew(): Promise<void> {
+    await this.#exchange(this.#ready(), { always: false, reauthenticated: false })
+  }
+
+  async #exchange(
+    session: Live,
+    { always, reauthenticated }: { always: boolean; reauthenticated: boolean },
+  ): Promise<void> {
+    const { store, core } = this.#shared
+    const asked = this.#request.sessionID as string
+    for (let attempt = 0; attempt < TRIES; attempt++) {
+      const found = await core.find(asked)
+      if (found.status !== 'found') throw new SessionUnavailableError('gone', `it is ${found.status}`)
+      const { record } = found
+      if (!always && record.id !== asked) return store.renamed(session, record)
+      const facts = reauthenticated ? { ...record.facts, authenticatedAt: Date.now() } : record.facts
+      const rotated = await core.repository.rotate(record, core.mint(facts.userId), facts, GRACE)
+      // Undefined also where a parallel request was faster: then the id leads to its successor now.
+      if (rotated !== undefined) return store.renamed(session, rotated)
+    }
+    throw new SessionUnavailableError('conflict', 'too many parallel rotations')
   }
 
   /** The devices of the user who is logged in. */
@@ -170,7 +188,10 @@ export class RequestSessions {
   /** The id of a session that exists in Redis. */
   async #stored(): Promise<string> {
     const session = this.#ready()
-    if (this.#shared.store.originOf(session) === undefined) {
+    const { core, store } = this.#shared
+    if (store.originOf(session) === undefined) {
+      // express-session sends the cookie of a session without data only where its id has changed.
+      store.rename(session, core.mint())
       const error = await saved(session)
       if (error !== undefined) throw error
     }

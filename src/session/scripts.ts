@@ -62,7 +62,8 @@ end
 return {'found', s[1], s[4] or '', s[5] or '', s[6] or '0', s[7] or '0', s[3], text(idle), text(seen), text(now), touched}`,
 })
 
-export type WriteReply = readonly [status: Buffer] | readonly [status: Buffer, version: Buffer, data: Buffer]
+/** saved, alias and the successor, conflict and what is stored, or why the session is dead. */
+export type WriteReply = readonly [status: Buffer, versionOrSuccessor?: Buffer, data?: Buffer]
 
 // KEYS record, generation, index. ARGV hash, version the data was read at, data, idle.
 // No record, no write: what a logout, a revocation or the end of its time removed stays removed.
@@ -70,7 +71,8 @@ export const update: Script<WriteReply> = defineScript({
   name: 'session.update',
   binary: true,
   lua: `${PROLOGUE}${DEATH}
-local s = redis.pcall('HMGET', KEYS[1], 'v', 'g', 'x', 'd', 'b')
+local s = redis.pcall('HMGET', KEYS[1], 'v', 'g', 'x', 'd', 'b', 'a')
+if not s.err and s[6] then return {'alias', s[6]} end
 local dead = death(s, KEYS[2])
 if dead then return {dead} end
 if s[1] ~= ARGV[2] then return {'conflict', s[1], s[4] or ''} end

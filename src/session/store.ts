@@ -139,7 +139,7 @@ export class RedisSessionStore extends Store {
     const { json, version, facts, id } = record
     const idle = this.#origins.get(session)?.idle ?? record.idle
     this.#origins.set(session, { json, version, idle, facts, record, written: true })
-    this.#rename(session, id)
+    this.rename(session, id)
   }
 
   override get(id: string, callback?: Callback<SessionData | null>): void {
@@ -225,11 +225,12 @@ export class RedisSessionStore extends Store {
     if (userId === undefined || holder.res?.headersSent === true) return id
     this.#minted.set(session, { ...facts, userId, authenticatedAt: Date.now() })
     const claimed = this.#settings.core.mint(userId)
-    this.#rename(session, claimed)
+    this.rename(session, claimed)
     return claimed
   }
 
-  #rename(session: object, id: string): void {
+  /** Another id for a session that is not stored yet. */
+  rename(session: object, id: string): void {
     this.#ids.set(session, id)
     const holder = this.#holders.get(session)
     if (holder?.session === session) holder.sessionID = id
