@@ -136,7 +136,7 @@ describe('securityLog: recording', () => {
   })
 
   it('records what the rate limiter and the sessions announce', async () => {
-    const { own, sink, end } = await withLog()
+    const { own, sink, end } = await withLog({ detectors: false })
     const limit = { limiter: 'api', policy: 'default', retryAfterMs: 10, blocked: false, repeated: 0, shadow: false }
     own.emit('limit.exceeded', { ...limit, address: '192.0.2.9', user: 'u1', method: 'GET', path: '/x' })
     own.emit('session.created', { session: 'hash', userId: 'u1' })

@@ -15,3 +15,8 @@ export function sameText(a: string, b: string): boolean {
   const right = Buffer.from(b)
   return left.length === right.length && timingSafeEqual(left, right)
 }
+
+/** One account, however its owner writes its name. */
+export function accountDigest(digest: Digest, name: string): string {
+  return digest('account', name.normalize('NFKC').trim().toLowerCase())
+}

@@ -1,5 +1,5 @@
 import { normaliseAddress } from '../shared/address.js'
-import type { Digest } from './digest.js'
+import { accountDigest, type Digest } from './digest.js'
 import { type Clean, cleanText, sanitise } from './sanitise.js'
 import type { Meaning, SecurityEventType, SecurityLevel } from './vocabulary.js'
 
@@ -129,7 +129,7 @@ export function makeEvent(
   if (result !== undefined) event.outcome = result
   put(event, 'reason', text(field('reason'), 200))
   put(event, 'userId', userOf(field('userId')))
-  put(event, 'account', known.account ?? digestOf(field('account'), context.digest, 'account'))
+  put(event, 'account', known.account ?? digestOf(field('account'), (name) => accountDigest(context.digest, name)))
   put(event, 'ip', normaliseAddress(field('ip')))
   put(event, 'userAgent', text(field('userAgent'), 300))
   put(event, 'requestId', text(field('requestId'), 100, false))
@@ -137,7 +137,7 @@ export function makeEvent(
   put(event, 'path', text(field('path'), 300))
   const status = field('status')
   if (Number.isInteger(status)) event.status = status as number
-  put(event, 'session', known.session ?? digestOf(field('sessionId'), context.digest, 'session'))
+  put(event, 'session', known.session ?? digestOf(field('sessionId'), (id) => context.digest('session', id)))
   put(event, 'target', text(field('target'), 200))
   const confidence = field('confidence')
   if (CONFIDENCES.has(confidence)) event.confidence = confidence as Confidence
@@ -172,8 +172,8 @@ function text(value: unknown, max: number, cards = true): string | undefined {
   return typeof value === 'string' && value !== '' ? cleanText(value, { max, cards }) : undefined
 }
 
-function digestOf(value: unknown, digest: Digest, purpose: string): string | undefined {
-  return typeof value === 'string' && value !== '' ? digest(purpose, value) : undefined
+function digestOf(value: unknown, digest: (text: string) => string): string | undefined {
+  return typeof value === 'string' && value !== '' ? digest(value) : undefined
 }
 
 /** A user id as events hold it. */

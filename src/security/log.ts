@@ -3,11 +3,15 @@ import { hostname } from 'node:os'
 import { type Duration, toMs } from '../shared/duration.js'
 import { checkOptions, requireOptions } from '../shared/options.js'
 import { createAppender, logKeys, type StoreOptions } from './append.js'
+import type { Subject } from './detectors/detector.js'
 import { createDigest, type Digest } from './digest.js'
 import { type KnownDigests, makeEvent, type SecurityEvent, type SecurityEventDetails, userName } from './event.js'
+import { safely } from './facts.js'
+import { createGuard, type Guard, type SignalExtras } from './guard.js'
 import { logRules, type SecurityLogOptions } from './options.js'
 import { createReader, type SecurityPage, type SecurityQuery } from './query.js'
 import { createNameTest } from './redact.js'
+import type { Restriction } from './restrictions.js'
 import { sinkOf } from './sink.js'
 import { listen } from './sources.js'
 import { createUlid } from './ulid.js'
@@ -48,18 +52,32 @@ export interface SecurityLog<Own extends OwnEventType = never> {
   events(query?: Omit<SecurityQuery, 'limit' | 'cursor'>): AsyncGenerator<SecurityEvent, void, undefined>
   /** The latest events of a user, the newest first. Fails closed with RedisUnavailableError. */
   activity(userId: string | number, options?: { readonly limit?: number }): Promise<readonly SecurityEvent[]>
-  /** True once everything recorded so far is in Redis; false where it is not within the time. @default '2s' */
+  /** What is refused or slowed down now, by subject. */
+  restrictions(): ReadonlyMap<string, Restriction>
+  /** Ends a restriction in every process: the way back for whoever was refused by mistake. */
+  lift(subject: Subject): Promise<boolean>
+  /** True once everything recorded so far, and what detectors made of it, is in Redis; false where it is not within the time. @default '2s' */
   flush(within?: Duration): Promise<boolean>
   stats(): SecurityLogStats
   /** Writes what waits, for at most 2 s, and stops. Call it before `redis.close()`. Idempotent. */
   close(): Promise<void>
 }
 
-/** For the middleware and the detectors: `record` with digests that were made before. */
-export interface LogCore<Own extends OwnEventType> extends SecurityLog<Own> {
+/** What was known about an event before it was made. */
+export interface Known extends KnownDigests, SignalExtras {
+  /** Not for the detectors: it is what one of them found. */
+  readonly quiet?: boolean | undefined
+}
+
+export type Append = (type: unknown, details?: SecurityEventDetails, known?: Known) => SecurityEvent | undefined
+
+/** The log with what the middleware needs beside it. */
+export interface LogParts<Own extends OwnEventType> {
+  readonly log: SecurityLog<Own>
+  readonly append: Append
+  readonly guard: Guard
   readonly digest: Digest
   readonly now: () => number
-  append(type: unknown, details: SecurityEventDetails | undefined, known?: KnownDigests): SecurityEvent | undefined
 }
 
 const CLOSE_MS = 2000
@@ -81,18 +99,17 @@ export function createSecurityLog<Own extends OwnEventType = never>(
   options: SecurityLogOptions<Own>,
 ): SecurityLog<Own> {
   checkOptions('createSecurityLog', options, logRules)
-  const { digest: _, now: __, append: ___, ...log } = createLogCore('createSecurityLog', options)
-  return log
+  return createParts('createSecurityLog', options).log
 }
 
 /** The options are checked by the caller, who may have more of them. */
-export function createLogCore<Own extends OwnEventType>(owner: string, options: SecurityLogOptions<Own>): LogCore<Own> {
+export function createParts<Own extends OwnEventType>(owner: string, options: SecurityLogOptions<Own>): LogParts<Own> {
   requireOptions<SecurityLogOptions<OwnEventType>>(owner, options, logRules, 'redis')
   const {
     redis,
     app,
     events: ownEvents,
-    secret = `holdfast:${redis.keys.prefix}`,
+    secret = redis.keys.key('security', 'digest'),
     sink = 'console',
     redact = [],
     maxBuffered = 10_000,
@@ -129,7 +146,7 @@ export function createLogCore<Own extends OwnEventType>(owner: string, options: 
   const reader = createReader({ redis, keys, shards })
   let closing: Promise<void> | undefined
 
-  function append(type: unknown, details?: SecurityEventDetails, known?: KnownDigests): SecurityEvent | undefined {
+  function append(type: unknown, details?: SecurityEventDetails, known: Known = {}): SecurityEvent | undefined {
     try {
       const made = makeEvent(ulid(), now(), meaningOf(type, own), nameUnknown(type, details), context, known)
       const { event, json, at, audit } = made
@@ -137,12 +154,21 @@ export function createLogCore<Own extends OwnEventType>(owner: string, options: 
       const user = event.userId === undefined ? undefined : digest('user', event.userId)
       writer.push({ id: event.id, level: event.level, at, json, audit, user })
       if (redis.listens('security.event')) redis.emit('security.event', event)
+      if (known.quiet !== true)
+        guard.seen(event, at, { device: known.device, credential: secretOf(event, details, known) })
       return event
     } catch (error) {
       // A log that throws into a request turns evidence into an outage.
       redis.warn('HOLDFAST_SECURITY_RECORD', `an event could not be recorded: ${String((error as Error)?.name)}`)
       return undefined
     }
+  }
+
+  /** Equal only for the same secret of the same account, and never stored. */
+  function secretOf(event: SecurityEvent, details: SecurityEventDetails | undefined, known: Known): string | undefined {
+    if (known.credential !== undefined) return known.credential
+    const given = safely(() => details?.credential)
+    return typeof given === 'string' ? digest('credential', `${event.account ?? event.userId}\0${given}`) : undefined
   }
 
   function nameUnknown(type: unknown, details: SecurityEventDetails | undefined): unknown {
@@ -163,12 +189,10 @@ export function createLogCore<Own extends OwnEventType>(owner: string, options: 
       redis.emit('security.dropped', { downMs, buffered, dropped })
   }
 
+  const guard = createGuard(options, { owner, redis, now, id: ulid, digest, record: append })
   const stopListening = listen(redis, append)
 
-  const log: LogCore<Own> = {
-    digest,
-    now,
-    append,
+  const log: SecurityLog<Own> = {
     record: (type, details) => append(type, details)?.id ?? '',
     logSecurityEvent: (userId, type, details) => append(type, { ...details, userId })?.id ?? '',
     query: (query = {}) => reader.page(query),
@@ -183,19 +207,33 @@ export function createLogCore<Own extends OwnEventType>(owner: string, options: 
     activity: (userId, { limit = 50 } = {}) => {
       return reader.user(digest('user', userName(userId)), now() - store.userRetention, limit)
     },
-    flush: (within = CLOSE_MS) => writer.flush(toMs(within)),
+    restrictions: () => guard.restrictions(),
+    lift: (subject) => guard.lift(subject),
+    async flush(within = CLOSE_MS) {
+      const deadline = performance.now() + toMs(within)
+      await Promise.race([guard.idle(), pause(toMs(within))])
+      return writer.flush(Math.max(deadline - performance.now(), 0))
+    },
     stats: () => ({ written: writer.written, buffered: writer.ring.size, bufferedBytes: writer.ring.bytes }),
     close() {
       closing ??= close()
       return closing
     },
   }
-  return log
+  return { log, append, guard, digest, now }
 
   async function close(): Promise<void> {
     stopListening()
+    await Promise.race([guard.idle(), pause(CLOSE_MS / 2)])
+    guard.close()
     await writer.close(CLOSE_MS)
   }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms).unref()
+  })
 }
 
 function storeOf(options: SecurityLogOptions<OwnEventType>): StoreOptions {

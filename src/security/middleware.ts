@@ -1,11 +1,20 @@
-import type { Request, RequestHandler } from 'express'
+import type { Request, RequestHandler, Response } from 'express'
 import { addressOf } from '../shared/address.js'
 import { aBoolean, aFunction, checkOptions, type Rules } from '../shared/options.js'
+import { agentFamily } from './agent.js'
+import { neighbourhood, subscriber } from './detectors/network.js'
+import { isProbe, isSensitivePath } from './detectors/requests.js'
+import { createDeviceCookies } from './device.js'
 import type { SecurityEventDetails } from './event.js'
-import { createLogCore, type SecurityLog } from './log.js'
+import { factsOf, hasCredentials, headerOf, pathOf, requestIdOf, safely, sessionOf, userOf } from './facts.js'
+import { createParts, type Known, type SecurityLog } from './log.js'
+import { createLoginMiddleware, type LoginOptions } from './login/middleware.js'
 import { observe } from './observe.js'
 import { logRules, type SecurityLogOptions } from './options.js'
-import type { EventAlias, OwaspEventType, OwnEventType } from './vocabulary.js'
+import { RecentlySeen } from './recently-seen.js'
+import { refuse } from './refuse.js'
+import { RequestContext, type RequestSecurity } from './request-context.js'
+import type { OwnEventType } from './vocabulary.js'
 
 export interface SecurityMiddlewareOptions<Own extends OwnEventType = never> extends SecurityLogOptions<Own> {
   /** Records 400, 401, 403, 422 and 429 answers by themselves. @default true */
@@ -16,13 +25,14 @@ export interface SecurityMiddlewareOptions<Own extends OwnEventType = never> ext
   readonly requestId?: ((req: Request) => string | undefined) | undefined
 }
 
-/** Records events of one request: who, from where and what for are filled in. */
-export interface RequestSecurity {
-  record(type: OwaspEventType | EventAlias | OwnEventType, details?: SecurityEventDetails): string
-}
-
 /** A middleware that observes requests, and the log itself. */
-export interface SecurityMiddleware<Own extends OwnEventType = never> extends RequestHandler, SecurityLog<Own> {}
+export interface SecurityMiddleware<Own extends OwnEventType = never> extends RequestHandler, SecurityLog<Own> {
+  /**
+   * For the route that takes the password, after the body parser: recognises known devices, refuses or slows down what
+   * enforced detectors found, records the outcome by the status, and gives a signed device cookie with a success.
+   */
+  login(options: LoginOptions): RequestHandler
+}
 
 declare global {
   namespace Express {
@@ -40,9 +50,13 @@ export const middlewareRules: Rules<SecurityMiddlewareOptions<OwnEventType>> = {
   requestId: aFunction,
 }
 
+/** A device is known for this long after its last log-in. */
+const DEVICE_LIFETIME = 90 * 86_400_000
+
 /**
- * A security log that is also a middleware: mounted, it records refused requests and gives every request
- * `req.security.record()`. Recording never waits for Redis and never throws; see {@link SecurityLog} for its methods.
+ * A security log that is also a middleware: mounted, it records refused requests, watches for attacks and gives every
+ * request `req.security.record()`. Recording never waits for Redis and never throws; see {@link SecurityLog} for its
+ * methods. Detectors observe and alert; what they do besides is an explicit choice: `enforce`.
  *
  * @example
  * ```ts
@@ -50,7 +64,7 @@ export const middlewareRules: Rules<SecurityMiddlewareOptions<OwnEventType>> = {
  * import { createRedisManager, securityLog } from 'holdfast'
  *
  * const redis = createRedisManager()
- * const security = securityLog({ redis, app: 'shop' })
+ * const security = securityLog({ redis, app: 'shop', enforce: ['bruteForcePair', 'honeypot'], honeypots: ['/wp-login.php'] })
  * const app = express()
  * app.use(security)
  * app.delete('/users/:id', (req, res) => {
@@ -63,92 +77,71 @@ export function securityLog<Own extends OwnEventType = never>(
   options: SecurityMiddlewareOptions<Own>,
 ): SecurityMiddleware<Own> {
   checkOptions('securityLog', options, middlewareRules)
-  const { observe: observing = true, user = userOf, requestId = requestIdOf } = options
-  const { redis } = options
-  const { digest: _, now: __, append, ...log } = createLogCore('securityLog', options)
+  const { redis, secret, observe: observing = true, user = userOf, requestId = requestIdOf } = options
+  const { log, append, guard, digest, now } = createParts('securityLog', options)
+  const devices = secret === undefined ? undefined : createDeviceCookies(secret, DEVICE_LIFETIME, now)
+  const fingerprints = new RecentlySeen(10_000)
   let limiterReports = false
   const off = redis.on('limit.exceeded', () => {
     limiterReports = true
   })
 
+  const recordFor = (req: Request) => (type: unknown, details?: SecurityEventDetails, known?: Known) =>
+    append(
+      type,
+      {
+        userId: safely(() => user(req)),
+        requestId: safely(() => requestId(req)),
+        ...factsOf(req),
+        ...details,
+      },
+      known,
+    )
+
   const handler: RequestHandler = function securityMiddleware(req, res, next) {
-    req.security = {
-      record: (type, details) => append(type, withFacts(req, details))?.id ?? '',
-    }
-    if (observing) {
-      res.once('finish', () => {
-        const outcome = { status: res.statusCode, credentials: hasCredentials(req), limiterReports }
-        const seen = observe(outcome)
-        if (seen !== undefined) append(seen[0], withFacts(req, { ...seen[1], status: res.statusCode }))
-      })
-    }
+    const context = new RequestContext(recordFor(req), () => {
+      const userId = safely(() => user(req))
+      return userId !== undefined && guard.find({ kind: 'user', userId: String(userId) })?.action === 'stepUp'
+    })
+    req.security = context
+    const ip = addressOf(req)
+    const path = pathOf(req)
+    if (guard.honeypots.has(path)) guard.request({ ip, path, status: 0, reason: 'honeypot' })
+    const network = subscriber(ip)
+    const block = network === undefined ? undefined : guard.find({ kind: 'network', network })
+    if (block?.action === 'block' && !guard.allowed(ip)) return refuse(res, block.until - now())
+    res.once('finish', () => onFinish(req, res, context, ip, path))
     next()
   }
 
-  function withFacts(req: Request, details: SecurityEventDetails | undefined): SecurityEventDetails {
-    return {
-      userId: attempt(user, req),
-      ip: addressOf(req),
-      userAgent: req.headers['user-agent'],
-      requestId: attempt(requestId, req),
-      method: req.method,
-      path: routeOf(req),
-      sessionId: sessionOf(req),
-      ...details,
+  function onFinish(req: Request, res: Response, context: RequestContext, ip: string | undefined, path: string): void {
+    const status = res.statusCode
+    if (observing && context.login === undefined) {
+      const seen = observe({ status, credentials: hasCredentials(req), limiterReports })
+      if (seen !== undefined) context.append(seen[0], { ...seen[1], status })
     }
+    watchRequest(req, status, ip, path)
+  }
+
+  /** Most requests are of no interest to any detector and cost it nothing. */
+  function watchRequest(req: Request, status: number, ip: string | undefined, path: string): void {
+    const sessionId = sessionOf(req)
+    const agent = sessionId === undefined ? undefined : agentFamily(headerOf(req, 'user-agent'))
+    const isNew = sessionId !== undefined && fingerprints.changed(sessionId, `${agent}|${neighbourhood(ip)}`)
+    if (!isNew && !(status >= 400 && (isProbe(path, status) || isSensitivePath(path)))) return
+    const userId = safely(() => user(req))
+    guard.request({
+      ...{ ip, path, status, agent, method: req.method },
+      userId: userId === undefined ? undefined : String(userId),
+      session: sessionId === undefined ? undefined : digest('session', sessionId),
+    })
   }
 
   return Object.assign(handler, log, {
+    login: (loginOptions: LoginOptions) => createLoginMiddleware(loginOptions, { guard, devices, digest, now }),
     close() {
       off()
       return log.close()
     },
   })
-}
-
-/** A function of the application must not turn recording into an error. */
-function attempt<T>(read: (req: Request) => T, req: Request): T | undefined {
-  try {
-    return read(req)
-  } catch {
-    return undefined
-  }
-}
-
-interface Known {
-  readonly id?: unknown
-  readonly user?: { readonly id?: unknown; readonly sub?: unknown } | null
-  readonly auth?: { readonly sub?: unknown } | null
-  readonly session?: { readonly userId?: unknown } | null
-  readonly sessionID?: unknown
-}
-
-function userOf(req: Request): string | number | undefined {
-  const { user, auth, session } = req as unknown as Known
-  const id = user?.id ?? user?.sub ?? auth?.sub ?? session?.userId
-  return typeof id === 'string' || typeof id === 'number' ? id : undefined
-}
-
-function requestIdOf(req: Request): string | undefined {
-  const { id } = req as unknown as Known
-  const given = id ?? req.headers['x-request-id']
-  return typeof given === 'string' || typeof given === 'number' ? String(given) : undefined
-}
-
-function sessionOf(req: Request): string | undefined {
-  const { session, sessionID } = req as unknown as Known
-  return session && typeof sessionID === 'string' ? sessionID : undefined
-}
-
-function hasCredentials({ headers }: Request): boolean {
-  return headers.authorization !== undefined || headers.cookie !== undefined
-}
-
-/** The pattern of the route, so that ids in paths are no names; where none matched, the path without its query. */
-function routeOf(req: Request): string {
-  const route: unknown = (req.route as { readonly path?: unknown } | undefined)?.path
-  if (typeof route === 'string') return `${req.baseUrl}${route}`
-  const { originalUrl } = req
-  const end = originalUrl.indexOf('?')
-  return end < 0 ? originalUrl : originalUrl.slice(0, end)
 }

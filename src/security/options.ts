@@ -1,4 +1,5 @@
 import type { RedisManager } from '../redis/index.js'
+import { isAddressRange } from '../shared/address.js'
 import type { Duration } from '../shared/duration.js'
 import {
   aDuration,
@@ -7,14 +8,17 @@ import {
   anInteger,
   arrayOf,
   aString,
+  either,
   type Rule,
   type Rules,
   secret,
 } from '../shared/options.js'
+import { DETECTOR_DEFAULTS } from './detectors/defaults.js'
+import type { GuardOptions } from './guard.js'
 import { isSinkOption, type SinkOption } from './sink.js'
 import { isOwnEventType, type OwnEventType, type SecurityLevel } from './vocabulary.js'
 
-export interface SecurityLogOptions<Own extends OwnEventType = never> {
+export interface SecurityLogOptions<Own extends OwnEventType = never> extends GuardOptions {
   readonly redis: RedisManager
   /** Shown as `app` in every event. */
   readonly app?: string | undefined
@@ -85,4 +89,53 @@ export const logRules: Rules<SecurityLogOptions<OwnEventType>> = {
   auditRetention: aDuration(1000, TEN_YEARS),
   userRetention: aDuration(1000, TEN_YEARS),
   now: aFunction,
+  detectors: {
+    expected: `false, or settings by name (${Object.keys(DETECTOR_DEFAULTS).join(', ')})`,
+    accepts: (value) => value === false || (isObject(value) && Object.entries(value).every(isDetectorSetting)),
+  },
+  ownDetectors: arrayOf({
+    expected: 'detectors with name, measure and judge',
+    accepts: (value) =>
+      isObject(value) && aString.accepts(value.name) && isFunction(value.measure) && isFunction(value.judge),
+  }),
+  enforce: arrayOf(aString),
+  allow: either(aFunction, arrayOf({ expected: 'addresses or CIDR networks', accepts: isAddressRange })),
+  honeypots: arrayOf({
+    expected: 'paths such as /wp-login.php',
+    accepts: (value) => typeof value === 'string' && value.startsWith('/'),
+  }),
+  geo: aFunction,
+  onAlert: aFunction,
+  webhook: {
+    expected: '{ url, secret } with an http(s) URL and a secret of at least 16 characters',
+    secret: true,
+    accepts: (value) =>
+      isObject(value) &&
+      typeof value.url === 'string' &&
+      /^https?:$/.test(URL.canParse(value.url) ? new URL(value.url).protocol : '') &&
+      aSecret.accepts(value.secret) &&
+      (value.retries === undefined || anInteger(0, 20).accepts(value.retries)),
+  },
+  onRevoke: aFunction,
+  blockFor: aDuration(1000, TEN_YEARS),
+  maxBlock: aDuration(1000, TEN_YEARS),
+  maxCounters: anInteger(100),
+}
+
+function isDetectorSetting([name, value]: readonly [string, unknown]): boolean {
+  if (!Object.hasOwn(DETECTOR_DEFAULTS, name)) return false
+  if (value === false || value === undefined) return true
+  if (!isObject(value)) return false
+  const { threshold, window, cooldown, ...rest } = value
+  const aTime = aDuration(1000, TEN_YEARS)
+  const times = [window, cooldown].every((time) => time === undefined || aTime.accepts(time))
+  return times && (threshold === undefined || anInteger(1).accepts(threshold)) && Object.keys(rest).length === 0
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isFunction(value: unknown): boolean {
+  return typeof value === 'function'
 }

@@ -1,0 +1,173 @@
+import type { RedisManager } from '../redis/index.js'
+
+/** What is refused or slowed down for a subject, for a while. */
+export interface Restriction {
+  readonly action: 'delay' | 'stepUp' | 'blockLogin' | 'block'
+  readonly until: number
+  /** How often it happened within a day: each time it lasts twice as long. */
+  readonly strikes: number
+  readonly detector: string
+}
+
+export interface RestrictionsOptions {
+  readonly redis: RedisManager
+  /** First duration in ms. */
+  readonly duration: number
+  readonly maxDuration: number
+  readonly now: () => number
+}
+
+/**
+ * The restrictions of all processes, held in each: asking is a look into a map, whatever Redis does. They spread by
+ * pub/sub, and by reading all of them after a gap and from time to time.
+ */
+export interface Restrictions {
+  find(subject: string): Restriction | undefined
+  /** One that is in force is neither prolonged nor raised: attempts during a block must not lock its victim out for ever. */
+  impose(subject: string, action: Restriction['action'], detector: string): Restriction | undefined
+  lift(subject: string): Promise<boolean>
+  list(): ReadonlyMap<string, Restriction>
+  /** Reads all of them from Redis; false where that was not possible. */
+  refresh(): Promise<boolean>
+  close(): void
+}
+
+const MAX = 10_000
+const REFRESH_MS = 10_000
+const MEMORY_MS = 24 * 3_600_000
+const ACTIONS: ReadonlySet<unknown> = new Set(['delay', 'stepUp', 'blockLogin', 'block'])
+
+export function createRestrictions({ redis, duration, maxDuration, now }: RestrictionsOptions): Restrictions {
+  const all = new Map<string, Restriction>()
+  const unsent = new Map<string, Restriction | null>()
+  const key = redis.keys.key('security', 'restrictions')
+  let closed = false
+
+  function keep(subject: string, restriction: Restriction): void {
+    all.delete(subject)
+    all.set(subject, restriction)
+    if (all.size <= MAX) return
+    const [oldest] = all.keys()
+    if (oldest !== undefined) all.delete(oldest)
+  }
+
+  const subscription = redis.subscriber.subscribe(
+    key,
+    (message) => {
+      const [subject, restriction] = decode(message)
+      if (subject === undefined) return
+      if (restriction === undefined) all.delete(subject)
+      else keep(subject, restriction)
+    },
+    { onGap: () => void refresh() },
+  )
+
+  async function send(): Promise<void> {
+    for (const [subject, restriction] of [...unsent]) {
+      const message = JSON.stringify([subject, restriction])
+      const sent = await redis.attempt(
+        'security.restrict',
+        async (client) => {
+          if (restriction === null) await client.hdel(key, subject)
+          else await client.hset(key, subject, message)
+          await client.publish(key, message)
+          return true
+        },
+        () => false,
+      )
+      if (!sent) return
+      if (unsent.get(subject) === restriction) unsent.delete(subject)
+    }
+  }
+
+  async function refresh(): Promise<boolean> {
+    if (closed) return false
+    await send()
+    const stored = await redis.attempt(
+      'security.restrictions',
+      (client) => client.hgetall(key),
+      () => undefined,
+    )
+    if (stored === undefined) return false
+    const forgotten: string[] = []
+    for (const [field, message] of Object.entries(stored)) {
+      const [subject, restriction] = decode(message)
+      if (subject !== field || restriction === undefined || restriction.until + MEMORY_MS < now()) forgotten.push(field)
+      else if (!unsent.has(subject)) keep(subject, restriction)
+    }
+    for (const subject of all.keys()) if (!Object.hasOwn(stored, subject) && !unsent.has(subject)) all.delete(subject)
+    if (forgotten.length > 0) {
+      await redis.attempt(
+        'security.restrictions',
+        (client) => client.hdel(key, ...forgotten),
+        () => 0,
+      )
+    }
+    return true
+  }
+
+  const timer = setInterval(() => void refresh(), REFRESH_MS)
+  timer.unref()
+  const offs = [redis.on('up', () => void refresh()), redis.on('recovered', () => void refresh())]
+  void refresh()
+
+  return {
+    find(subject) {
+      const found = all.get(subject)
+      return found !== undefined && found.until > now() ? found : undefined
+    },
+    impose(subject, action, detector) {
+      const known = all.get(subject)
+      const time = now()
+      if (known !== undefined && known.until > time) return undefined
+      const strikes = known !== undefined && known.until + MEMORY_MS > time ? known.strikes + 1 : 1
+      const lasting = Math.min(duration * 2 ** Math.min(strikes - 1, 30), maxDuration)
+      const restriction = { action, until: time + lasting, strikes, detector }
+      keep(subject, restriction)
+      unsent.set(subject, restriction)
+      void send()
+      return restriction
+    },
+    async lift(subject) {
+      all.delete(subject)
+      unsent.set(subject, null)
+      await send()
+      return !unsent.has(subject)
+    },
+    list: () => new Map([...all].filter(([, { until }]) => until > now())),
+    refresh,
+    close() {
+      closed = true
+      clearInterval(timer)
+      for (const off of offs) off()
+      subscription.close()
+    },
+  }
+}
+
+/** Where nothing is enforced: no connection, no timer. */
+export function unrestricted(): Restrictions {
+  return {
+    find: () => undefined,
+    impose: () => undefined,
+    lift: () => Promise.resolve(true),
+    list: () => new Map(),
+    refresh: () => Promise.resolve(true),
+    close: () => {},
+  }
+}
+
+function decode(message: string): readonly [subject?: string, restriction?: Restriction] {
+  try {
+    const parsed: unknown = JSON.parse(message)
+    if (!Array.isArray(parsed) || typeof parsed[0] !== 'string') return []
+    const [subject, value] = parsed as [string, Partial<Restriction> | null]
+    if (value === null) return [subject]
+    const { action, until, strikes, detector } = value
+    const valid =
+      ACTIONS.has(action) && Number.isFinite(until) && Number.isInteger(strikes) && typeof detector === 'string'
+    return valid ? [subject, { action, until, strikes, detector } as Restriction] : []
+  } catch {
+    return []
+  }
+}
