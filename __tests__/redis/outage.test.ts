@@ -274,3 +274,25 @@ test('a deadline beyond what a timer can hold is a long one, not a short one', a
   proxy.latency(50)
   expect(await redis.execute('get', (client) => client.get('a'), { deadline: '60d' })).toBeNull()
 })
+
+test('a server that has become a replica is left alone, without noise, until it or its name leads to a master', async () => {
+  const master = await startRedis()
+  const { redis, events } = await ready({ url: server.url })
+  await server.client().call('REPLICAOF', '127.0.0.1', String(master.port))
+  const set = (): Promise<string> =>
+    redis.attempt(
+      'set',
+      (client) => client.set('a', '1'),
+      (reason) => reason,
+    )
+  expect(await set()).toBe('lost')
+  await eventually(() => redis.state === 'down')
+  await sleep(1200)
+  expect(await set()).toBe('down')
+  expect((await redis.health()).lastError?.message).toBe('READONLY')
+  expect(events).toEqual(['up', 'degraded', 'down'])
+  await server.client().call('REPLICAOF', 'NO', 'ONE')
+  expect(await timed(() => redis.ready('5s'))).toBeLessThan(1000)
+  expect(await set()).toBe('OK')
+  await master.stop()
+})

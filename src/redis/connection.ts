@@ -100,6 +100,8 @@ function optionsFor({ connectTimeout }: Settings, role: ConnectionRole): Shared 
     retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt - 1, 3), 400) + Math.floor(Math.random() * 50),
     reconnectOnError: (error) => (/^(READONLY|LOADING|MASTERDOWN)/.test(error.message) ? 1 : false),
     keepAlive: 10_000,
+    // While the server reads its file after a start, ask again this often instead of after its own estimate.
+    maxLoadingRetryTime: 250,
     // We destroy sockets ourselves; ioredis would keep the process alive for two seconds to do so.
     disconnectTimeout: 10,
     ...(role === 'tracking' ? { protocol: 2 as const } : {}),

@@ -2,12 +2,15 @@ import type { Emitter } from '../shared/emitter.js'
 import type { EventCatalogue } from '../shared/events.js'
 import type { Logger } from '../shared/logger.js'
 import { type Breaker, CLOSED, onAnswer, onConnect, onMiss, onProbe, onProbeResult } from './breaker.js'
-import { allMasters, isCluster, type RedisClient } from './client.js'
+import type { RedisClient } from './client.js'
 import { describe } from './describe.js'
 import type { RedisState } from './events.js'
+import { NOT_MASTER, probe } from './probe.js'
 
 export interface LinkOptions {
   readonly client: RedisClient | undefined
+  /** Looks the server up again; not for a client that is borrowed. */
+  readonly reconnect: (() => void) | undefined
   readonly deadline: number
   readonly connectTimeout: number
   readonly probeInterval: number
@@ -37,6 +40,8 @@ export class Link {
   #connected = false
   #wasUp = false
   #probing = false
+  /** A write was refused by what has become a replica: a PING proves nothing until the role has changed. */
+  #askRole = false
   #timer: NodeJS.Timeout | undefined
   /** The error of this connection, which its close event does not carry. */
   #lostBy: string | undefined
@@ -79,7 +84,8 @@ export class Link {
 
   missed(reason: string): void {
     if (!this.usable) return
-    this.#breaker = onMiss(this.#breaker, this.#options.breakerThreshold)
+    this.#askRole ||= reason === NOT_MASTER
+    this.#breaker = this.#askRole ? onConnect() : onMiss(this.#breaker, this.#options.breakerThreshold)
     // With few requests about, waiting for their misses would keep a hung server in use for long.
     if (this.#breaker.state !== 'open') return void this.#probe()
     this.#enter('degraded', reason)
@@ -150,18 +156,29 @@ export class Link {
     // As in the gate: after a blocked event loop the PONG may be waiting in the socket.
     const watch = setInterval(() => setImmediate(late), deadline)
     watch.unref()
-    const failure = await ask(client)
+    const failure = await probe(client, this.#askRole)
     answered = true
     clearInterval(watch)
     if (epoch !== this.epoch) return
     this.#probing = false
     this.latencyMs = performance.now() - started
     if (failure === undefined && !overdue) {
+      this.#askRole = false
       this.#breaker = onAnswer(onProbeResult(this.#breaker, true))
       return this.#enter('up', 'a probe was answered')
     }
+    if (failure === NOT_MASTER) return this.#lookElsewhere()
     if (failure !== undefined) this.#failed(failure)
     this.#probeLater()
+  }
+
+  /** After a failover the same name may lead to another server; until it does the state stays what it is. */
+  #lookElsewhere(): void {
+    this.#note(NOT_MASTER)
+    const { reconnect, probeInterval } = this.#options
+    if (reconnect === undefined) return this.#probeLater()
+    this.#timer = setTimeout(reconnect, probeInterval)
+    this.#timer.unref()
   }
 
   /** A probe was not answered in time: one more miss while commands are sent, else nothing has changed for the better. */
@@ -194,19 +211,4 @@ export class Link {
       events.emit(state, transition)
     }
   }
-}
-
-/** Sends a PING to every master; resolves to what is wrong, if anything is. */
-async function ask(client: RedisClient): Promise<string | undefined> {
-  let failure: string | undefined
-  try {
-    const nodes = allMasters(client)
-    if (nodes.length === 0) failure = 'a master is not connected'
-    await Promise.all(nodes.map((node) => node.ping()))
-  } catch (error) {
-    failure = describe(error)
-  }
-  // Otherwise ioredis learns of a failover from a redirected command, and none is sent while degraded.
-  if (failure !== undefined && isCluster(client)) client.refreshSlotsCache()
-  return failure
 }
