@@ -165,7 +165,7 @@ describe('the registry', () => {
     await Promise.all(Array.from({ length: 100 }, () => registry.increment(id, 'hits')))
     expect(await registry.increment(id, 'hits', 0)).toBe(100)
     await registry.destroy(id)
-    await expect(registry.increment(id, 'hits')).rejects.toMatchObject({ code: 'ERR_HOLDFAST_SESSION_UNAVAILABLE' })
+    await expect(registry.increment(id, 'hits')).rejects.toMatchObject({ code: 'ERR_HOLDFAST_SESSION_ENDED' })
     expect(await registry.setOnce(id, 'state', 1)).toBe(false)
   })
 

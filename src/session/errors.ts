@@ -9,7 +9,7 @@ export class SessionUnavailableError extends HoldfastError {
   override readonly name = 'SessionUnavailableError' as const
   /** For error handlers that read it, as those of Express do. */
   readonly status = 503
-  /** `save`, `destroy`, `conflict`, `unknown-key` or `outage`. */
+  /** `outage`, `save`, `destroy`, `conflict` or `unknown-key`. */
   readonly reason: string
 
   constructor(reason: string, problem: string) {
@@ -25,6 +25,17 @@ export function isSessionUnavailable(error: unknown): boolean {
     isRedisCommandError(error) ||
     (isHoldfastError(error) && error.code === 'ERR_HOLDFAST_SESSION_UNAVAILABLE')
   )
+}
+
+/** The session ended while it was in use. Code `ERR_HOLDFAST_SESSION_ENDED`. */
+export class SessionEndedError extends HoldfastError {
+  override readonly name = 'SessionEndedError' as const
+  /** For error handlers that read it, as those of Express do. */
+  readonly status = 401
+
+  constructor() {
+    super('ERR_HOLDFAST_SESSION_ENDED', 'The session has ended')
+  }
 }
 
 /** The session's data exceeds `maxBytes`. Code `ERR_HOLDFAST_SESSION_TOO_LARGE`. */

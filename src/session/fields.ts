@@ -1,7 +1,7 @@
 import type { RedisManager } from '../redis/index.js'
 import type { ScriptArgument } from '../redis/script.js'
 import type { Codec } from './codec.js'
-import { SessionUnavailableError } from './errors.js'
+import { SessionEndedError } from './errors.js'
 import { placeOfFieldNamed, type SessionRepository } from './repository.js'
 import { field } from './user-scripts.js'
 
@@ -38,7 +38,7 @@ export class SessionFields {
   /** The sum. Counters are not sealed. */
   async increment(id: string, name: string, by: number): Promise<number> {
     const sum = await this.#run(id, 'increment', `n:${name}`, by)
-    if (typeof sum !== 'number') throw new SessionUnavailableError('gone', 'it has ended')
+    if (typeof sum !== 'number') throw new SessionEndedError()
     return sum
   }
 

@@ -1,6 +1,7 @@
 export type { EncryptionKey, EncryptionOptions } from './encryption.js'
 export {
   isSessionUnavailable,
+  SessionEndedError,
   SessionTooLargeError,
   SessionUnavailableError,
   TooManySessionsError,

@@ -18,7 +18,7 @@ import { COOKIE_DEFAULTS, cookieName, rawCookie, signedId } from './cookie.js'
 import { createCore } from './core.js'
 import { describeDevice } from './device.js'
 import { useEphemeralSession } from './ephemeral.js'
-import { isSessionUnavailable } from './errors.js'
+import { isSessionUnavailable, SessionEndedError } from './errors.js'
 import { bearerToken, userOfPassport } from './identity.js'
 import { aSecret, coreRules, type SessionCoreOptions } from './options.js'
 import type { Facts } from './record.js'
@@ -261,8 +261,9 @@ export function redisSession(options: RedisSessionOptions): RedisSessionMiddlewa
     req.sessions.renew().then(
       () => next(),
       (error: unknown) => {
-        if (!isSessionUnavailable(error)) return next(error)
-        unavailable(error, 'save')
+        // Where the session ended meanwhile, the request goes on with what it read, and writes nothing.
+        if (isSessionUnavailable(error)) unavailable(error, 'save')
+        else if (!(error instanceof SessionEndedError)) return next(error)
         next()
       },
     )

@@ -1,7 +1,7 @@
 import type { Session, SessionData } from 'express-session'
 import type { Exchange } from './commit.js'
 import type { SessionCore } from './core.js'
-import { SessionUnavailableError } from './errors.js'
+import { SessionEndedError, SessionUnavailableError } from './errors.js'
 import type { Degraded } from './fallback.js'
 import type { Facts } from './record.js'
 import { idOfUser, type UserRef } from './sessions.js'
@@ -125,7 +125,8 @@ export class RequestSessions {
     const asked = this.#request.sessionID as string
     for (let attempt = 0; attempt < TRIES; attempt++) {
       const found = await core.find(asked)
-      if (found.status !== 'found') throw new SessionUnavailableError('gone', `it is ${found.status}`)
+      if (found.status === 'unavailable') throw new SessionUnavailableError('outage', found.reason)
+      if (found.status !== 'found') throw new SessionEndedError()
       const { record } = found
       if (!always && record.id !== asked) return store.renamed(session, record)
       const facts = reauthenticated ? { ...record.facts, authenticatedAt: Date.now() } : record.facts

@@ -134,10 +134,11 @@ export class RedisSessionStore extends Store {
     return session
   }
 
-  /** The session goes on under another id, stored as said. */
+  /** The session goes on under another id, stored as said. What it was read as stays what its changes count from. */
   renamed(session: object, record: SessionRecord): void {
-    const { json, version, facts, id } = record
-    const idle = this.#origins.get(session)?.idle ?? record.idle
+    const { facts, id } = record
+    const { json, idle } = this.#origins.get(session) ?? record
+    const version = json === record.json ? record.version : -1
     this.#origins.set(session, { json, version, idle, facts, record, written: true })
     this.rename(session, id)
   }
