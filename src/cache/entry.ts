@@ -89,3 +89,8 @@ function decodeDependencies(frame: Buffer, end: number): Dependency[] | undefine
   }
   return dependencies
 }
+
+/** Milliseconds that an entry is of any use from now. */
+export function lifeOf({ staleUntil }: Pick<Entry, 'staleUntil'>): number {
+  return Math.ceil(staleUntil - Date.now())
+}

@@ -11,6 +11,10 @@ export interface CacheKeys {
   lease(key: string): string
   /** The key of the version an entry depends on, by the name it has in the entry. */
   version(name: string): string
+  /** MATCH patterns, safe whatever the parts hold, for every entry or lease whose key the pattern may mean. */
+  matching(pattern: string): { readonly entries: readonly string[]; readonly leases: readonly string[] }
+  /** The key whose version changes with every invalidation of a tag. */
+  readonly epoch: string
   /** Names of the versions every entry depends on: the generation of the namespace and of each scope inside it. */
   readonly generations: readonly string[]
 }
@@ -42,6 +46,25 @@ export function cacheKeys({ keys, feature, namespace, path }: CacheKeysOptions):
     entry: (key) => keys.key(feature, namespace, depth, ...path, keys.slot(key)),
     lease: (key) => keys.key(`${feature}-lease`, namespace, depth, ...path, keys.slot(key)),
     version: versionKeys,
+    matching(pattern) {
+      const inside = [globOf(keys, pattern), HASHED]
+      const under = (name: string): string[] =>
+        inside.map((glob) => `${keys.key(name, namespace, depth, ...path)}:{${glob}}`)
+      return { entries: under(feature), leases: under(`${feature}-lease`) }
+    },
+    epoch: keys.key(feature, slot, depth, ...path, 'e'),
     generations: Array.from({ length: depth + 1 }, (_, level) => `g${level}`),
   }
+}
+
+/** Long keys are stored as digests, which no pattern can look into: all of them are taken to match. */
+const HASHED = '~*'
+
+/** `*` stands for any text, `\\*` for itself; everything else is text. */
+function globOf(keys: Keyspace, pattern: string): string {
+  return pattern
+    .split(/(?<!\\)\*/)
+    .map((text) => text.replaceAll('\\*', '*'))
+    .map((text) => [...text].map((character) => keys.slot(character).slot).join(''))
+    .join('*')
 }

@@ -33,12 +33,13 @@ end
 return versions`,
 })
 
-// KEYS versions; ARGV[1] TTL in ms, ARGV[i + 1] the new version of KEYS[i]
+// KEYS versions; ARGV[1] TTL in ms, [2] channel, [3] `1` to publish, [i + 3] the new version of KEYS[i]
 const replaceScript = defineScript<number>({
   name: 'cache.invalidate',
   lua: `
 for i, key in ipairs(KEYS) do
-  redis.call('SET', key, ARGV[i + 1], 'PX', ARGV[1])
+  redis.call('SET', key, ARGV[i + 3], 'PX', ARGV[1])
+  if ARGV[3] == '1' then redis.call('PUBLISH', ARGV[2], key) end
 end
 return #KEYS`,
 })
@@ -62,10 +63,16 @@ export async function ensureVersions(
   return chunks.flat()
 }
 
-/** Gives each key a new version. */
-export async function replaceVersions(client: RedisClient, keys: readonly string[]): Promise<void> {
+/** Gives each key a new version; in this order, where there are very many. */
+export async function replaceVersions(
+  client: RedisClient,
+  keys: readonly string[],
+  news: readonly [channel: string, always: string],
+): Promise<void> {
   // A version without entries that depend on it need not live: the next entry makes or prolongs it.
-  await Promise.all(chunked(keys).map((chunk) => replaceScript.run(client, chunk, [60_000, ...chunk.map(newVersion)])))
+  await Promise.all(
+    chunked(keys).map((chunk) => replaceScript.run(client, chunk, [60_000, ...news, ...chunk.map(newVersion)])),
+  )
 }
 
 function chunked(keys: readonly string[]): string[][] {

@@ -5,7 +5,7 @@ import { TrackedNode } from './tracked-node.js'
 /** Told of every change under its feature, whoever made it: writes, deletions, expiry, eviction. */
 export interface Watcher {
   readonly changed: (key: string) => void
-  /** Anything may have changed: everything remembered is to be dropped. */
+  /** The state changed, or everything was flushed: whatever is remembered is to be dropped. */
   readonly reset: () => void
 }
 
@@ -70,10 +70,9 @@ export function createTracking({ nodes, open, prefixOf, probeKey, onError, every
 
   function enter(next: TrackingState): void {
     if (next === state) return
-    const wasArmed = state === 'armed'
     state = next
     // On arming too: what changed before it was not announced.
-    if (wasArmed || next === 'armed') each((watcher) => watcher.reset())
+    each((watcher) => watcher.reset())
   }
 
   function drop(id: string): void {

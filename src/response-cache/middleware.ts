@@ -1,5 +1,5 @@
 import type { Request, RequestHandler, Response } from 'express'
-import { cacheEnvironment } from '../cache/index.js'
+import { cacheEnvironment } from '../cache/environment.js'
 import type { RedisManager } from '../redis/index.js'
 import { asyncHandler } from '../shared/async-handler.js'
 import { type Duration, toMs } from '../shared/duration.js'

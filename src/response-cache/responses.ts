@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { createStore, type Snapshot, type Store } from '../cache/index.js'
+import type { Entry } from '../cache/entry.js'
+import { type Snapshot, Store } from '../cache/store.js'
 import type { RedisManager } from '../redis/index.js'
 import type { Head } from './capture.js'
 import { type HeaderList, storedHeaders, valuesOf } from './headers.js'
@@ -36,12 +37,13 @@ export interface Response {
  * lists the names, and each variant is an entry of its own (RFC 9111 §4.1).
  */
 export class Responses {
-  readonly store: Store
+  readonly store: Store<Entry>
   readonly #redis: RedisManager
 
   constructor(redis: RedisManager, namespace: string) {
     this.#redis = redis
-    this.store = createStore({ redis, feature: 'responses', namespace })
+    const decode = (entry: Entry) => ({ value: entry, bytes: entry.body.length })
+    this.store = new Store({ redis, feature: 'responses', namespace, decode })
   }
 
   async find(resource: string, requestHeaders: RequestHeaders, tags: readonly string[], now: number): Promise<Lookup> {
@@ -49,9 +51,9 @@ export class Responses {
     let names: readonly string[] = []
     for (;;) {
       const reading = await this.store.read(key, tags)
-      if (reading.state === 'away') return reading
+      if (reading.state === 'away') return { state: 'away' }
       if (reading.state === 'absent') return { state: 'miss', names }
-      const { metadata, body, createdAt, freshUntil } = reading.entry
+      const { metadata, body, createdAt, freshUntil } = reading.resident.value
       if (freshUntil <= now) return { state: 'miss', names }
       const stored = decodeStored(metadata)
       if (stored === undefined) {
