@@ -94,6 +94,17 @@ export {
 } from './security/index.js'
 // Coordination
 export {
+  type BoardAt,
+  createLeaderboard,
+  type Leaderboard,
+  type LeaderboardOptions,
+  type LeaderboardPeriod,
+  LeaderboardValueError,
+  type Placing,
+  type PlacingAmong,
+  type Standing,
+} from './leaderboard/index.js'
+export {
   type AcquireOptions,
   createLocks,
   isLockLost,
