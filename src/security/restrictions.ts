@@ -39,9 +39,12 @@ const ACTIONS: ReadonlySet<unknown> = new Set(['delay', 'stepUp', 'blockLogin', 
 
 export function createRestrictions({ redis, duration, maxDuration, now }: RestrictionsOptions): Restrictions {
   const all = new Map<string, Restriction>()
+  /** News since the last reading began: it is newer than what was read. */
+  const touched = new Set<string>()
   const unsent = new Map<string, Restriction | null>()
   const key = redis.keys.key('security', 'restrictions')
   let closed = false
+  let sending: Promise<void> | undefined
 
   function keep(subject: string, restriction: Restriction): void {
     all.delete(subject)
@@ -56,33 +59,59 @@ export function createRestrictions({ redis, duration, maxDuration, now }: Restri
     (message) => {
       const [subject, restriction] = decode(message)
       if (subject === undefined) return
+      touched.add(subject)
       if (restriction === undefined) all.delete(subject)
       else keep(subject, restriction)
     },
     { onGap: () => void refresh() },
   )
 
-  async function send(): Promise<void> {
-    for (const [subject, restriction] of [...unsent]) {
-      const message = JSON.stringify([subject, restriction])
-      const sent = await redis.attempt(
-        'security.restrict',
-        async (client) => {
-          if (restriction === null) await client.hdel(key, subject)
-          else await client.hset(key, subject, message)
-          await client.publish(key, message)
-          return true
-        },
-        () => false,
-      )
-      if (!sent) return
-      if (unsent.get(subject) === restriction) unsent.delete(subject)
+  function send(): Promise<void> {
+    sending ??= sendAll().finally(() => {
+      sending = undefined
+    })
+    return sending
+  }
+
+  async function sendAll(): Promise<void> {
+    while (redis.available) {
+      const [next] = unsent
+      if (next === undefined || !(await sendOne(...next))) return
+      if (unsent.get(next[0]) === next[1]) unsent.delete(next[0])
     }
+  }
+
+  function sendOne(subject: string, restriction: Restriction | null): Promise<boolean> {
+    const message = JSON.stringify([subject, restriction])
+    return redis.attempt(
+      'security.restrict',
+      async (client) => {
+        if (restriction === null) await client.hdel(key, subject)
+        else await client.hset(key, subject, message)
+        await client.publish(key, message)
+        return true
+      },
+      () => false,
+    )
+  }
+
+  const isNewer = (subject: string): boolean => touched.has(subject) || unsent.has(subject)
+
+  function enqueue(subject: string, restriction: Restriction | null): Promise<void> {
+    touched.add(subject)
+    unsent.delete(subject)
+    unsent.set(subject, restriction)
+    if (unsent.size > MAX) {
+      const [oldest] = unsent.keys()
+      if (oldest !== undefined) unsent.delete(oldest)
+    }
+    return send()
   }
 
   async function refresh(): Promise<boolean> {
     if (closed) return false
     await send()
+    touched.clear()
     const stored = await redis.attempt(
       'security.restrictions',
       (client) => client.hgetall(key),
@@ -93,9 +122,9 @@ export function createRestrictions({ redis, duration, maxDuration, now }: Restri
     for (const [field, message] of Object.entries(stored)) {
       const [subject, restriction] = decode(message)
       if (subject !== field || restriction === undefined || restriction.until + MEMORY_MS < now()) forgotten.push(field)
-      else if (!unsent.has(subject)) keep(subject, restriction)
+      else if (!isNewer(subject)) keep(subject, restriction)
     }
-    for (const subject of all.keys()) if (!Object.hasOwn(stored, subject) && !unsent.has(subject)) all.delete(subject)
+    for (const subject of all.keys()) if (!Object.hasOwn(stored, subject) && !isNewer(subject)) all.delete(subject)
     if (forgotten.length > 0) {
       await redis.attempt(
         'security.restrictions',
@@ -124,14 +153,12 @@ export function createRestrictions({ redis, duration, maxDuration, now }: Restri
       const lasting = Math.min(duration * 2 ** Math.min(strikes - 1, 30), maxDuration)
       const restriction = { action, until: time + lasting, strikes, detector }
       keep(subject, restriction)
-      unsent.set(subject, restriction)
-      void send()
+      void enqueue(subject, restriction)
       return restriction
     },
     async lift(subject) {
       all.delete(subject)
-      unsent.set(subject, null)
-      await send()
+      await enqueue(subject, null)
       return !unsent.has(subject)
     },
     list: () => new Map([...all].filter(([, { until }]) => until > now())),

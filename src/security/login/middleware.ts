@@ -15,8 +15,9 @@ export interface LoginOptions {
   /** The secret that was typed, so that the same wrong one again is not a new guess. Only a keyed digest, for an hour. */
   readonly credential?: ((req: Request) => string | undefined) | undefined
   /**
-   * What the answer means. @default below 400 `success`; 401, 403 and 404 `failure`; else neither. A handler that
-   * records `authn_login_success` or `authn_login_fail` itself has the last word.
+   * What the answer means. A handler that records `authn_login_success` or `authn_login_fail` itself has the last word,
+   * and must do so where it answers a wrong password with 200, or redirects. @default 2xx is a `success`; 401, 403 and
+   * 404 are a `failure`; anything else is neither
    */
   readonly outcome?: ((req: Request, res: Response) => 'success' | 'failure' | undefined) | undefined
 }
@@ -85,7 +86,8 @@ export function createLoginMiddleware(
 }
 
 function outcomeOf(_req: Request, { statusCode }: Response): 'success' | 'failure' | undefined {
-  if (statusCode < 400) return 'success'
+  // Log-in pages redirect after a success and after a failure alike.
+  if (statusCode >= 200 && statusCode < 300) return 'success'
   return statusCode === 401 || statusCode === 403 || statusCode === 404 ? 'failure' : undefined
 }
 
