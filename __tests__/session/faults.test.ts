@@ -1,0 +1,29 @@
+import { describe, expect, it } from '@jest/globals'
+import { faults, holdfast, inject } from './faults.js'
+
+// One missed deadline (75 ms) and a write that misses a second one, on a busy machine.
+const WORST_MS = 250
+const USUAL_MS = 50
+
+describe('users who are logged in while Redis is', () => {
+  it.each(faults.map((fault) => [fault.name, fault] as const))(
+    '%s: are answered in time, keep their cookie and their session, and nobody who left comes back',
+    async (_, fault) => {
+      const outcome = await inject(holdfast, fault)
+      expect(outcome).toEqual({
+        fault: fault.name,
+        worstMs: expect.any(Number),
+        usualMs: expect.any(Number),
+        errors: 0,
+        hung: 0,
+        cookies: 0,
+        brokenLogins: 0,
+        session: fault.forgets ? 'lost' : 'kept',
+        revived: false,
+      })
+      expect(outcome.worstMs).toBeLessThan(WORST_MS)
+      expect(outcome.usualMs).toBeLessThan(USUAL_MS)
+    },
+    60_000,
+  )
+})
