@@ -35,6 +35,19 @@ interface Reply {
   readonly policies: readonly { used: number; wait: number; free: number }[]
 }
 
+/** Asked beside another policy, the script takes its general way instead of the short one for a single policy. */
+const COMPANION = toPolicy({ name: 'companion', limit: 1_000_000_000, window: MINUTE }, 'sliding')
+
+async function askBeside(asked: Asked): Promise<Reply> {
+  const reply = await ask({ ...asked, policies: [...asked.policies, COMPANION] })
+  return { ...reply, policies: reply.policies.slice(0, -1) }
+}
+
+const WAYS = [
+  ['alone', ask],
+  ['beside another policy', askBeside],
+] as const
+
 async function ask({
   key,
   at,
@@ -100,7 +113,7 @@ const steps = fc.array(
 )
 
 describe('the decision script', () => {
-  it('decides like the plain list of admitted requests, up to a limit of 100', async () => {
+  it.each(WAYS)('decides like the plain list of admitted requests, up to a limit of 100: %s', async (_way, ask) => {
     await fc.assert(
       fc.asyncProperty(steps, fc.integer({ min: 1, max: 12 }), fc.array(fc.nat(39)), async (calls, limit, refunds) => {
         const key = aKey()
@@ -123,27 +136,30 @@ describe('the decision script', () => {
     )
   })
 
-  it('is never more generous than the list above a limit of 100, and at most a hundredth of the window later', async () => {
-    await fc.assert(
-      fc.asyncProperty(steps, async (calls) => {
-        const key = aKey()
-        const it = policy(1000)
-        const admitted: { at: number; points: number }[] = []
-        let at = 0
-        for (const { dt, cost } of calls) {
-          at += dt
-          const points = 1 + cost * 100
-          const lately = (back: number): number =>
-            admitted.filter((each) => each.at + back > at).reduce((sum, each) => sum + each.points, 0)
-          const { status } = await ask({ key, at, policies: [it], cost: points })
-          if (status === 'allowed') admitted.push({ at, points })
-          else expect(lately(it.windowMs + it.quantumMs) + points).toBeGreaterThan(it.limit)
-        }
-        expect(mostInAnyWindow(admitted, it.windowMs)).toBeLessThanOrEqual(it.limit)
-      }),
-      { numRuns: 40 },
-    )
-  })
+  it.each(WAYS)(
+    'is above a limit of 100 never more generous, and a hundredth of the window late: %s',
+    async (_way, ask) => {
+      await fc.assert(
+        fc.asyncProperty(steps, async (calls) => {
+          const key = aKey()
+          const it = policy(1000)
+          const admitted: { at: number; points: number }[] = []
+          let at = 0
+          for (const { dt, cost } of calls) {
+            at += dt
+            const points = 1 + cost * 100
+            const lately = (back: number): number =>
+              admitted.filter((each) => each.at + back > at).reduce((sum, each) => sum + each.points, 0)
+            const { status } = await ask({ key, at, policies: [it], cost: points })
+            if (status === 'allowed') admitted.push({ at, points })
+            else expect(lately(it.windowMs + it.quantumMs) + points).toBeGreaterThan(it.limit)
+          }
+          expect(mostInAnyWindow(admitted, it.windowMs)).toBeLessThanOrEqual(it.limit)
+        }),
+        { numRuns: 40 },
+      )
+    },
+  )
 
   it.each(['sliding', 'fixed', 'gcra'] as const)('%s: says exactly when the cost fits', async (algorithm) => {
     await fc.assert(
@@ -192,6 +208,28 @@ describe('the decision script', () => {
         }
       }),
       { numRuns: 25 },
+    )
+  })
+
+  it('answers alike, and leaves the same record, whichever way it takes', async () => {
+    await fc.assert(
+      fc.asyncProperty(steps, fc.constantFrom(3, 10, 100, 101, 150), async (calls, limit) => {
+        const [short, general] = [aKey(), aKey()]
+        const it = policy(limit)
+        let at = 0
+        for (const { dt, cost } of calls) {
+          at += dt
+          const one = await ask({ key: short, at, policies: [it], cost })
+          const other = await ask({ key: general, at, policies: [it], cost, block: [0, 1, 0, 0], op: 'peek' })
+          expect(other.policies[0]?.wait).toBe(one.policies[0]?.wait)
+          if (one.status === 'allowed') {
+            const charged = await ask({ key: general, at, policies: [it], cost, op: 'charge' })
+            expect(charged.policies).toEqual(one.policies)
+          } else expect(other).toEqual(one)
+          expect(await world.client().getBuffer(general)).toEqual(await world.client().getBuffer(short))
+        }
+      }),
+      { numRuns: 50 },
     )
   })
 

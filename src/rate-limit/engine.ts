@@ -34,6 +34,7 @@ export class Engine extends RateLimiterRedis {
   readonly #policies: readonly Policy[]
   readonly #block: BlockRule
   readonly #keyOf: (key: string) => string
+  #last: { readonly policies: readonly Policy[]; readonly cost: number; readonly args: readonly string[] } | undefined
 
   constructor({ redis, policy, block, keyOf }: EngineOptions) {
     super({ storeClient: redis, keyPrefix: '', points: policy.limit, duration: policy.windowMs / 1000 })
@@ -50,7 +51,7 @@ export class Engine extends RateLimiterRedis {
     cost: number,
     fallback: (reason: FallbackReason) => RateLimitDecision,
   ): Promise<RateLimitDecision> {
-    const args = this.#arguments('take', 0, policies, cost)
+    const args = this.#taking(policies, cost)
     return this.#redis.attempt(
       'rate-limit.take',
       (client) => decideScript.run(client, [key], args).then((reply) => this.#read(reply, policies)),
@@ -125,6 +126,16 @@ export class Engine extends RateLimiterRedis {
   ): Promise<number[]> {
     const args = this.#arguments(operation, argument, policies, cost)
     return this.#redis.execute(`rate-limit.${operation}`, (client) => decideScript.run(client, [key], args))
+  }
+
+  /** A caller of the same policies as the last one is asked for with the same arguments. */
+  #taking(policies: readonly Policy[], cost: number): readonly ScriptArgument[] {
+    let last = this.#last
+    if (last === undefined || last.policies !== policies || last.cost !== cost) {
+      last = { policies, cost, args: this.#arguments('take', 0, policies, cost).map(String) }
+      this.#last = last
+    }
+    return last.args
   }
 
   #arguments(operation: Operation, argument: number, policies: readonly Policy[], cost: number): ScriptArgument[] {

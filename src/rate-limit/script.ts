@@ -29,6 +29,58 @@ local T = ${clock}
 local us = T[1] * 1000000 + T[2]
 local now = floor(us / 1000)
 local op, argument = ARGV[1], tonumber(ARGV[2])
+local record = redis.pcall('GET', KEYS[1])
+
+-- The common case, at little more than half the price: one sliding policy, no blocks, a record of just that or none.
+if op == 'take' and #ARGV == 12 and ARGV[8] == '0' and ARGV[3] == '0' then
+  local name, limit, window, quantum, cost =
+    ARGV[7], tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
+  local id = floor(now / quantum)
+  local life = (id + 1) * quantum + window - now
+  if record == false and cost > 0 and cost <= limit then
+    redis.call('SET', KEYS[1], pack('>BI6BI6Bc0BI4I4I4I2I4I4',
+      1, 0, 0, 0, #name, name, 0, window, quantum, cost, 1, id % MOD, cost), 'PX', life)
+    return { 1, now, 0, 0, cost, 0, life }
+  end
+  if type(record) == 'string' and #record >= 38 + #name and string.byte(record, 15) == #name then
+    local version, block, strikes, remembered, named, kind, w, q, total, count, at = unpack('>BI6BI6Bc0BI4I4I4I2', record)
+    if version == 1 and block == 0 and strikes == 0 and remembered == 0 and named == name and kind == 0
+      and w == window and q == quantum and count > 0 and count < MOST and #record == at + count * 8 - 1 then
+      local start = at - 7
+      local entry, points = unpack('>I4I4', record, at)
+      local age = (id - entry) % MOD
+      while age < HALF and life - age * quantum <= 0 do
+        total, count, at = total - points, count - 1, at + 8
+        if count == 0 then break end
+        entry, points = unpack('>I4I4', record, at)
+        age = (id - entry) % MOD
+      end
+      local last, held = unpack('>I4I4', record, #record - 7)
+      if (id - last) % MOD < HALF and age < HALF then
+        local free = count > 0 and life - age * quantum or life
+        if cost > 0 and total + cost <= limit then
+          local body
+          if count > 0 and last == id % MOD then
+            body = sub(record, at, -9) .. pack('>I4I4', last, held + cost)
+          else
+            body, count = sub(record, at) .. pack('>I4I4', id % MOD, cost), count + 1
+          end
+          redis.call('SET', KEYS[1], sub(record, 1, start) .. pack('>I4I2', total + cost, count) .. body, 'PX', life)
+          return { 1, now, 0, 0, total + cost, 0, free }
+        elseif cost > 0 and cost <= limit then
+          local excess, wait = total + cost - limit - points, free
+          while excess > 0 do
+            at = at + 8
+            entry, points = unpack('>I4I4', record, at)
+            excess, wait = excess - points, life - (id - entry) % MOD * quantum
+          end
+          return { 0, now, 0, 0, total, wait, free }
+        end
+      end
+    end
+  end
+end
+
 local blocked, strikes, remembered, foreign, sections, changed = 0, 0, 0, 0, {}, false
 
 local function parse(v)
@@ -164,7 +216,6 @@ local function save()
   else redis.call('DEL', KEYS[1]) end
 end
 
-local record = redis.pcall('GET', KEYS[1])
 if type(record) == 'table' and record.err then foreign = 1
 elseif record and not pcall(parse, record) then
   blocked, strikes, remembered, foreign, sections = 0, 0, 0, 1, {}
