@@ -189,8 +189,9 @@ export async function inject(candidate: Candidate, fault: Fault): Promise<Outcom
   const place: Place = sentinels ? { name: sentinels.name, sentinels: sentinels.sentinels } : { port }
   let app = await candidate.start(place)
   try {
-    const logIn = async () => (await ask(app.url, 'POST', '/login')).cookie as string
-    const [cookie, leaving] = [await logIn(), await logIn()]
+    const logIn = () =>
+      eventually(async () => (await ask(app.url, 'POST', '/login')).cookie ?? false, { within: 10_000 })
+    const [cookie, leaving] = [(await logIn()) as string, (await logIn()) as string]
     if (sentinels) {
       const keysOf = (redis: RedisServer) => redis.client().dbsize()
       await eventually(async () => (await keysOf(sentinels.replica)) === (await keysOf(server)))
