@@ -1,13 +1,26 @@
 import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
+import { build } from 'esbuild'
 import { type RedisCluster, startCluster } from '../support/cluster.js'
 import { freePort } from '../support/free-port.js'
 import { type RedisServer, startRedis } from '../support/redis-server.js'
 
 const run = promisify(execFile)
+/** Compiled once, so that a process starts fast; below node_modules, so that it finds its packages. */
+const bundle = join(__dirname, '../../node_modules/.cache/holdfast-close/redis.mjs')
 let server: RedisServer
 
 beforeAll(async () => {
+  await build({
+    entryPoints: [join(__dirname, '../../src/redis/index.ts')],
+    outfile: bundle,
+    bundle: true,
+    packages: 'external',
+    platform: 'node',
+    format: 'esm',
+  })
   server = await startRedis()
 })
 afterEach(() => server.resume())
@@ -28,7 +41,7 @@ interface Report {
  */
 async function inProcess(options: object, script: string, meanwhile = (_said: string): void => {}): Promise<Report> {
   const program = `
-    import { createRedisManager } from './src/redis/index.ts'
+    import { createRedisManager } from ${JSON.stringify(pathToFileURL(bundle).href)}
     const rejections = []
     process.on('unhandledRejection', (reason) => rejections.push(String(reason)))
     const redis = createRedisManager({ env: {}, logger: false, ...${JSON.stringify(options)} })
@@ -46,7 +59,7 @@ async function inProcess(options: object, script: string, meanwhile = (_said: st
     })
     ${script}
   `
-  const child = run(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', program], { timeout: 20_000 })
+  const child = run(process.execPath, ['--input-type=module', '-e', program], { timeout: 20_000 })
   child.child.stdout?.on('data', (chunk: string) => {
     for (const word of chunk.split('\n')) meanwhile(word)
   })

@@ -250,6 +250,19 @@ test('commands that timed out count as in flight until they are answered, and no
   expect(await redis.ready('5s')).toBe(true)
   expect(await Promise.all(Array.from({ length: 5 }, attempt))).toEqual(Array(5).fill(null))
   expect((await redis.health()).inFlight).toBe(0)
+
+  // Whatever the code inside an operation waits for, a new connection starts with a clean slate.
+  const endless = (): Promise<string> =>
+    redis.attempt<string>(
+      'endless',
+      () => new Promise(() => {}),
+      (reason) => reason,
+    )
+  expect(await Promise.all(Array.from({ length: 6 }, endless))).toEqual([...Array(5).fill('timeout'), 'overloaded'])
+  proxy.reset()
+  await eventually(() => !redis.available)
+  expect(await redis.ready('5s')).toBe(true)
+  expect(await attempt()).toBeNull()
 })
 
 test('an answer after the deadline changes nothing, and the next call gets its own', async () => {

@@ -102,7 +102,7 @@ function optionsFor({ connectTimeout }: Settings, role: ConnectionRole): Shared 
     keepAlive: 10_000,
     // While the server reads its file after a start, ask again this often instead of after its own estimate.
     maxLoadingRetryTime: 250,
-    // We destroy sockets ourselves; ioredis would keep the process alive for two seconds to do so.
+    // A hung server never returns the FIN; ioredis would keep the process alive for two seconds to wait for it.
     disconnectTimeout: 10,
     ...(role === 'tracking' ? { protocol: 2 as const } : {}),
   }

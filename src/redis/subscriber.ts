@@ -163,7 +163,6 @@ export function createSubscriber({ open, onError, onRefused }: SubscriberOptions
     const last = connection
     forget()
     last?.disconnect()
-    ;(last as unknown as { stream?: { destroy(): void } } | undefined)?.stream?.destroy()
   }
 
   function confirmation(name: string, { waiting }: Wanted, timeoutMs: number): Promise<boolean> {
