@@ -8,11 +8,12 @@ const FULL = process.env.HOLDFAST_TEST_FULL === '1'
 type Row = Omit<Scenario, 'name'>
 
 /** Holds on a machine as busy as it likes: it compares moments of Redis' clock with each other. */
-function demand({ limit, windowMs, cost }: Row, { most, unjust, undecided, windows }: Outcome): void {
+function demand({ limit, windowMs, cost }: Row, { most, unjust, undecided, windows, decisions }: Outcome): void {
   expect(undecided).toBe(0)
   expect(windows * windowMs).toBeGreaterThan(windowMs + 100)
   expect(most).toBeLessThanOrEqual(limit)
-  expect(most).toBe(cost === 3 ? Math.floor(limit / 3) * 3 : limit)
+  // Asked for three times as often as it allows, a limit is reached.
+  if (decisions > 3 * limit * windows) expect(most).toBe(cost === 3 ? Math.floor(limit / 3) * 3 : limit)
   expect(unjust).toBe(0)
 }
 

@@ -5,7 +5,13 @@ import type { Load, Report } from './load.js'
 
 /** One process of a hammer: keeps so many calls in flight on each key until time is up. */
 process.once('message', async (load: Load) => {
-  const redis = createRedisManager({ url: load.url, logger: false, commandTimeout: 20_000, maxInFlight: 100_000 })
+  const redis = createRedisManager({
+    url: load.url,
+    logger: false,
+    commandTimeout: '20s',
+    connectTimeout: '20s',
+    maxInFlight: 100_000,
+  })
   await redis.ready(10_000)
   const reports: Report[] = load.scenarios.map(() => ({ admitted: [], refused: [], undecided: 0, decisions: 0 }))
   const refusals: Map<number, number>[] = []
@@ -25,8 +31,8 @@ process.once('message', async (load: Load) => {
         if (source === 'none') report.undecided++
         else if (allowed) report.admitted.push(at, points)
         else if (source === 'redis') cheapest.set(at, Math.min(points, cheapest.get(at) ?? points))
-        // A refusal known here resolves at once: let the sockets have their turn.
-        if (source === 'local') await turn()
+        // What is decided here resolves at once: let the sockets have their turn.
+        if (source !== 'redis') await turn()
       }
     }
     for (let i = 0; i < load.inFlight; i++) loops.push(hammer())
