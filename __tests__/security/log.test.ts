@@ -54,7 +54,7 @@ describe('securityLog: recording', () => {
       outcome: 'failure',
       userId: 'u1',
     })
-    expect(entry?.fields).toMatchObject({ id, ts: String(Date.parse(entry?.event.ts ?? '')), n: '0' })
+    expect(entry?.fields).toMatchObject({ id, ts: String(Date.parse(entry?.event.ts ?? '')), s: '0' })
     await end()
   })
 

@@ -1,4 +1,5 @@
 import { type BatchCommand, batch, defineScript, type RedisClient, type RedisManager } from '../redis/index.js'
+import type { Sealer, Signer } from './integrity.js'
 import type { Entry } from './ring.js'
 
 /** Every event goes to one of these; they differ in how long they are kept. */
@@ -9,8 +10,8 @@ export type StreamName = (typeof STREAMS)[number]
  * Appends events once and in order, however often it is sent: what the producer's position has passed is skipped.
  * KEYS: security stream, audit stream, the producer's position, the shard's lateness.
  * ARGV: TTL of the position in ms, cap of each stream (2), TTL of the lateness in ms, producer, sequence number of the
- * first event, then per event five: 1 for security or 2 for audit, id, event time in ms, MAC or '', JSON. Replies with
- * the number appended.
+ * first event, then per event six: 1 for security or 2 for audit, id, event time in ms, sequence number in its stream,
+ * signature or '', JSON. Replies with the number appended.
  */
 const append = defineScript<number>({
   name: 'security-append',
@@ -27,11 +28,11 @@ local function finish(reply)
   end
   return reply
 end
-for i = 7, #ARGV, 5 do
+for i = 7, #ARGV, 6 do
   if seq > last then
     local stream = tonumber(ARGV[i])
     local reply = redis.pcall('XADD', KEYS[stream], 'MAXLEN', '~', ARGV[1 + stream], '*',
-      'id', ARGV[i + 1], 'ts', ARGV[i + 2], 'p', producer, 'n', string.format('%.0f', seq), 'm', ARGV[i + 3], 'e', ARGV[i + 4])
+      'id', ARGV[i + 1], 'ts', ARGV[i + 2], 'p', producer, 's', ARGV[i + 3], 'm', ARGV[i + 4], 'e', ARGV[i + 5])
     if type(reply) == 'table' and reply.err then return finish(reply) end
     local at = tonumber(ARGV[i + 2])
     if not oldest or at < oldest then oldest = at end
@@ -63,6 +64,8 @@ export interface LogKeys {
   user(user: string): string
   /** How long after its time an event was ever written: a query for a time must look that much further. */
   lateness(shard: number): string
+  /** Notes about events that were erased. */
+  erased(shard: number): string
 }
 
 export function logKeys(redis: RedisManager): LogKeys {
@@ -73,12 +76,15 @@ export function logKeys(redis: RedisManager): LogKeys {
     position: (shard, producer) => keys.key('security', 'log', slot(shard), 'position', producer),
     user: (user) => keys.key('security', 'user', keys.slot(user)),
     lateness: (shard) => keys.key('security', 'log', slot(shard), 'lateness'),
+    erased: (shard) => keys.key('security', 'log', slot(shard), 'erased'),
   }
 }
 
 export interface Appender {
   /** Rejects where it is unknown whether, or certain that not, all events are in their stream. Repeatable. */
   append(client: RedisClient, entries: readonly Entry[], firstSequence: number): Promise<void>
+  /** The entries are in Redis: the next ones come after them. */
+  commit(entries: readonly Entry[]): void
 }
 
 export interface AppenderOptions {
@@ -87,13 +93,35 @@ export interface AppenderOptions {
   readonly store: StoreOptions
   readonly producer: string
   readonly shard: number
-  readonly sign: (producer: string, sequence: number, json: string) => string
+  readonly signer: Signer
+  readonly sealers: Readonly<Record<StreamName, Sealer>>
   readonly now: () => number
 }
 
-export function createAppender({ redis, keys, store, producer, shard, sign, now }: AppenderOptions): Appender {
+export function createAppender({
+  redis,
+  keys,
+  store,
+  producer,
+  shard,
+  signer,
+  sealers,
+  now,
+}: AppenderOptions): Appender {
   const streams = STREAMS.map((name) => keys.stream(name, shard))
   const targets = [...streams, keys.position(shard, producer), keys.lateness(shard)]
+
+  const next = { security: 0, audit: 0 }
+
+  /** Place and signature of each entry; the same for the same entries, however often they are sent. */
+  function placed(entries: readonly Entry[]): { stream: StreamName; sequence: number; signature: string }[] {
+    const sequences = { ...next }
+    return entries.map(({ audit, json }) => {
+      const stream = audit ? 'audit' : 'security'
+      const sequence = sequences[stream]++
+      return { stream, sequence, signature: signer.sign({ producer, stream, sequence }, json) }
+    })
+  }
 
   function userCommands(entries: readonly Entry[]): BatchCommand[] {
     const commands: BatchCommand[] = []
@@ -120,8 +148,10 @@ export function createAppender({ redis, keys, store, producer, shard, sign, now 
         producer,
         firstSequence,
       ]
+      const places = placed(entries)
       for (const [index, { audit, id, at, json }] of entries.entries()) {
-        args.push(audit ? 2 : 1, id, at, sign(producer, firstSequence + index, json), json)
+        const { sequence = 0, signature = '' } = places[index] ?? {}
+        args.push(audit ? 2 : 1, id, at, sequence, signature, json)
       }
       const [, replies] = await Promise.all([append.run(client, targets, args), batch(client, userCommands(entries))])
       for (const [error] of replies) {
@@ -129,6 +159,12 @@ export function createAppender({ redis, keys, store, producer, shard, sign, now 
         // The stream has the event; a key of one user that Redis refuses must not hold up everybody's log.
         if (error.name !== 'ReplyError') throw error
         redis.warn('HOLDFAST_SECURITY_USER_STREAM', 'Redis refused to write the security events of a user')
+      }
+    },
+    commit(entries) {
+      for (const { stream, signature } of placed(entries)) {
+        next[stream]++
+        if (signature !== '') sealers[stream].add(signature)
       }
     },
   }

@@ -1,4 +1,5 @@
 export type { SecurityAlert } from './alerts.js'
+export type { ConsumeHandler, ConsumeOptions, Consumer } from './consume.js'
 export type { DetectorName } from './detectors/defaults.js'
 export type {
   Detector,
@@ -13,7 +14,9 @@ export type {
 export type { Geo } from './detectors/users.js'
 export type { Confidence, Outcome, SecurityEvent, SecurityEventDetails } from './event.js'
 export type { SecurityEventsDropped } from './events.js'
+export type { ExportFormat } from './export.js'
 export type { DetectorOverride, Revocation } from './guard.js'
+export type { IntegrityKey, IntegrityOptions, Seal } from './integrity.js'
 export { createSecurityLog, type SecurityLog, type SecurityLogStats } from './log.js'
 export type { LoginOptions } from './login/middleware.js'
 export {
@@ -26,6 +29,7 @@ export type { SecurityPage, SecurityQuery } from './query.js'
 export type { RequestSecurity } from './request-context.js'
 export type { Restriction } from './restrictions.js'
 export type { PinoLike, SecuritySink, SinkOption } from './sink.js'
+export type { MissingEvents, Verification, VerifyOptions } from './verify.js'
 export {
   type EventAlias,
   type OwaspEventType,

@@ -2,19 +2,26 @@ import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { type Duration, toMs } from '../shared/duration.js'
 import { checkOptions, requireOptions } from '../shared/options.js'
-import { createAppender, logKeys, type StoreOptions } from './append.js'
+import { createAppender, logKeys, STREAMS, type StoreOptions } from './append.js'
+import { type ConsumeHandler, type ConsumeOptions, type Consumer, consume } from './consume.js'
 import type { Subject } from './detectors/detector.js'
 import { createDigest, type Digest } from './digest.js'
+import { createEraser } from './erase.js'
 import { type KnownDigests, makeEvent, type SecurityEvent, type SecurityEventDetails, userName } from './event.js'
+import { type ExportFormat, formatEvents } from './export.js'
 import { safely } from './facts.js'
 import { createGuard, type Guard, type SignalExtras } from './guard.js'
+import { createSigner, Sealer } from './integrity.js'
 import { logRules, type SecurityLogOptions } from './options.js'
 import { createReader, type SecurityPage, type SecurityQuery } from './query.js'
 import { createNameTest } from './redact.js'
 import type { Restriction } from './restrictions.js'
 import { sinkOf } from './sink.js'
 import { listen } from './sources.js'
+import { createSpill } from './spill.js'
 import { createUlid } from './ulid.js'
+import { createUpkeep } from './upkeep.js'
+import { createVerifier, type Verification, type VerifyOptions } from './verify.js'
 import {
   type EventAlias,
   meaningOf,
@@ -52,6 +59,24 @@ export interface SecurityLog<Own extends OwnEventType = never> {
   events(query?: Omit<SecurityQuery, 'limit' | 'cursor'>): AsyncGenerator<SecurityEvent, void, undefined>
   /** The latest events of a user, the newest first. Fails closed with RedisUnavailableError. */
   activity(userId: string | number, options?: { readonly limit?: number }): Promise<readonly SecurityEvent[]>
+  /**
+   * The lines of a file, everything that matches: for `Readable.from(...)`. CSV is safe to open in a spreadsheet.
+   * Fails closed. @default format 'ndjson'
+   */
+  export(
+    query?: Omit<SecurityQuery, 'limit' | 'cursor'> & { readonly format?: ExportFormat },
+  ): AsyncGenerator<string, void, undefined>
+  /** Gives every event to one member of the group, at least once: for a SIEM or an archive. Starts with the oldest. */
+  consume(group: string, handler: ConsumeHandler, options?: ConsumeOptions): Consumer
+  /** Looks for events in Redis that were altered, removed, reordered or forged; needs `integrity`. Fails closed. */
+  verify(range?: VerifyOptions): Promise<Verification>
+  /**
+   * Removes the events of a user and what detectors remember of them; resolves to how many events there were. Local
+   * sinks, exports and seals are yours to clean. Fails closed.
+   */
+  erase(userId: string | number): Promise<number>
+  /** Removes what is past its retention, as happens by itself every few minutes; resolves to how much that was. */
+  trim(): Promise<number>
   /** What is refused or slowed down now, by subject. */
   restrictions(): ReadonlyMap<string, Restriction>
   /** Ends a restriction in every process: the way back for whoever was refused by mistake. */
@@ -116,6 +141,8 @@ export function createParts<Own extends OwnEventType>(owner: string, options: Se
     maxBufferedBytes = 8 * 1024 * 1024,
     flushInterval = 50,
     shards = 1,
+    integrity,
+    spillPath,
     now = Date.now,
   } = options
   const store = storeOf(options)
@@ -126,13 +153,19 @@ export function createParts<Own extends OwnEventType>(owner: string, options: Se
   const ulid = createUlid(now)
   const producer = randomBytes(9).toString('base64url')
   const keys = logKeys(redis)
+  const signer = createSigner(integrity?.keys ?? [])
+  const sealers = {
+    security: new Sealer(signer, { producer, stream: 'security' }),
+    audit: new Sealer(signer, { producer, stream: 'audit' }),
+  }
   const appender = createAppender({
     redis,
     keys,
     store,
     producer,
     shard: randomBytes(1).readUInt8() % shards,
-    sign: () => '',
+    signer,
+    sealers,
     now,
   })
   const writer = createWriter({
@@ -144,6 +177,14 @@ export function createParts<Own extends OwnEventType>(owner: string, options: Se
     onGap,
   })
   const reader = createReader({ redis, keys, shards })
+  const verify = createVerifier({ redis, keys, shards, signer })
+  const notesKept = Math.max(store.retention, store.auditRetention)
+  const eraseUser = createEraser({ redis, keys, shards, signer, retention: notesKept })
+  const upkeep = createUpkeep({ redis, keys, store, now })
+  const spill = spillPath === undefined ? undefined : createSpill(spillPath, producer)
+  const loading = load().catch(() => spillFailed('read'))
+  const sealing = integrity?.onSeal === undefined ? undefined : setInterval(seal, toMs(integrity.sealEvery ?? '60s'))
+  sealing?.unref()
   let closing: Promise<void> | undefined
 
   function append(type: unknown, details?: SecurityEventDetails, known: Known = {}): SecurityEvent | undefined {
@@ -190,6 +231,29 @@ export function createParts<Own extends OwnEventType>(owner: string, options: Se
   }
 
   const guard = createGuard(options, { owner, redis, now, id: ulid, digest, record: append })
+  /** What an earlier process could not write any more. */
+  async function load(): Promise<void> {
+    const entries = (await spill?.load()) ?? []
+    for (const entry of entries) writer.push(entry)
+    if (entries.length > 0 && (await writer.flush(CLOSE_MS))) await spill?.done()
+  }
+
+  function spillFailed(verb: string): void {
+    redis.warn('HOLDFAST_SECURITY_SPILL', `the spill file of the security log could not be ${verb}`)
+  }
+
+  function seal(): void {
+    for (const stream of STREAMS) {
+      const made = sealers[stream].seal(new Date(now()))
+      if (made === undefined) continue
+      Promise.resolve()
+        .then(() => integrity?.onSeal?.(made))
+        .catch((error: unknown) => {
+          redis.warn('HOLDFAST_SECURITY_ON_SEAL', `onSeal failed: ${String((error as Error)?.name)}`)
+        })
+    }
+  }
+
   const stopListening = listen(redis, append)
 
   const log: SecurityLog<Own> = {
@@ -206,6 +270,20 @@ export function createParts<Own extends OwnEventType>(owner: string, options: Se
     },
     activity: (userId, { limit = 50 } = {}) => {
       return reader.user(digest('user', userName(userId)), now() - store.userRetention, limit)
+    },
+    export: ({ format = 'ndjson', ...query } = {}) => formatEvents(log.events(query), format),
+    consume: (group, handler, how) => consume({ redis, keys, shards }, group, handler, how),
+    verify: (range) => verify(range),
+    trim: () => upkeep.trim(),
+    async erase(userId) {
+      const name = userName(userId)
+      const user = digest('user', name)
+      const waiting = writer.ring.remove((entry) => entry.user === user)
+      // What is on its way to Redis must arrive before it can be removed there.
+      await writer.flush(CLOSE_MS)
+      const erased = waiting + (await eraseUser(name, user))
+      append('holdfast.erased', { reason: 'erase', user, erased, level: 'warn' })
+      return erased
     },
     restrictions: () => guard.restrictions(),
     lift: (subject) => guard.lift(subject),
@@ -226,7 +304,13 @@ export function createParts<Own extends OwnEventType>(owner: string, options: Se
     stopListening()
     await Promise.race([guard.idle(), pause(CLOSE_MS / 2)])
     guard.close()
-    await writer.close(CLOSE_MS)
+    upkeep.close()
+    clearInterval(sealing)
+    await Promise.race([loading, pause(CLOSE_MS)])
+    const written = await writer.close(CLOSE_MS)
+    if (integrity?.onSeal !== undefined) seal()
+    if (!written) await spill?.save(writer.ring).catch(() => spillFailed('written'))
+    await spill?.done()
   }
 }
 

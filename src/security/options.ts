@@ -15,6 +15,7 @@ import {
 } from '../shared/options.js'
 import { DETECTOR_DEFAULTS } from './detectors/defaults.js'
 import type { GuardOptions } from './guard.js'
+import type { IntegrityOptions } from './integrity.js'
 import { isSinkOption, type SinkOption } from './sink.js'
 import { isOwnEventType, type OwnEventType, type SecurityLevel } from './vocabulary.js'
 
@@ -53,6 +54,13 @@ export interface SecurityLogOptions<Own extends OwnEventType = never> extends Gu
   readonly auditRetention?: Duration | undefined
   /** How long the events of one user are kept in that user's stream. @default '90d' */
   readonly userRetention?: Duration | undefined
+  /**
+   * A file for events that are still waiting when the process ends, read again at the next start; mode 0600. One path
+   * per machine is enough. @default none
+   */
+  readonly spillPath?: string | undefined
+  /** Signs every event, so that `verify()` finds what was altered, removed or reordered in Redis. @default none */
+  readonly integrity?: IntegrityOptions | undefined
   /** The clock, in ms; for tests. @default Date.now */
   readonly now?: (() => number) | undefined
 }
@@ -88,6 +96,16 @@ export const logRules: Rules<SecurityLogOptions<OwnEventType>> = {
   retention: aDuration(1000, TEN_YEARS),
   auditRetention: aDuration(1000, TEN_YEARS),
   userRetention: aDuration(1000, TEN_YEARS),
+  spillPath: aString,
+  integrity: {
+    expected: '{ keys: [{ id, key }] } with keys of at least 32 characters, and onSeal, sealEvery',
+    secret: true,
+    accepts: (value) =>
+      isObject(value) &&
+      arrayOf(anIntegrityKey, 1).accepts(value.keys) &&
+      (value.onSeal === undefined || isFunction(value.onSeal)) &&
+      (value.sealEvery === undefined || aDuration(1000).accepts(value.sealEvery)),
+  },
   now: aFunction,
   detectors: {
     expected: `false, or settings by name (${Object.keys(DETECTOR_DEFAULTS).join(', ')})`,
@@ -120,6 +138,16 @@ export const logRules: Rules<SecurityLogOptions<OwnEventType>> = {
   blockFor: aDuration(1000, TEN_YEARS),
   maxBlock: aDuration(1000, TEN_YEARS),
   maxCounters: anInteger(100),
+}
+
+const anIntegrityKey: Rule = {
+  expected: '{ id, key }',
+  accepts: (value) =>
+    isObject(value) &&
+    typeof value.id === 'string' &&
+    /^[\w-]{1,40}$/.test(value.id) &&
+    typeof value.key === 'string' &&
+    value.key.length >= 32,
 }
 
 function isDetectorSetting([name, value]: readonly [string, unknown]): boolean {

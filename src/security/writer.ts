@@ -91,6 +91,7 @@ export function createWriter({ redis, appender, bounds, flushInterval, now, onGa
         awaySince ??= now()
         return false
       }
+      appender.commit(batch)
       ring.settle()
       state.sequence += batch.length
       state.written += batch.length

@@ -32,6 +32,12 @@ export function newDevice({ window, threshold, cooldown }: DetectorSettings): De
   }
 }
 
+/** Everything detectors remember under the id of a user. */
+export function userCounters(userId: string): readonly string[] {
+  const kinds = ['places', 'history', 'history:net', 'history:agent', 'travel', 'probing', 'reuse']
+  return kinds.map((kind) => `${kind}:${userId}`)
+}
+
 export interface Position {
   readonly latitude: number
   readonly longitude: number
