@@ -100,6 +100,7 @@ test.each([
 
 test('when it loses a sentinel nothing happens, nothing is printed, and close() is quick', async () => {
   const { redis, events, lines } = await ready(options())
+  await redis.execute('set', (client) => client.set('a', '1'))
   const [first] = group.sentinelServers as [RedisServer, ...RedisServer[]]
   await first.kill()
   await sleep(1300)
