@@ -118,6 +118,15 @@ export {
   LockTimeoutError,
   LockValueError,
 } from './lock/index.js'
+export {
+  createPreferences,
+  isPreferenceValueError,
+  type LocalTierOptions,
+  PreferenceConflictError,
+  type Preferences,
+  type PreferencesOptions,
+  PreferenceValueError,
+} from './preferences/index.js'
 
 // Messaging
 export {

@@ -1,0 +1,3 @@
+export { isPreferenceValueError, PreferenceConflictError, PreferenceValueError } from './errors.js'
+export type { LocalTierOptions, PreferencesOptions } from './options.js'
+export { createPreferences, type Preferences } from './preferences.js'
