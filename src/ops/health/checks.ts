@@ -1,4 +1,4 @@
-import { type Duration, toMs } from '../shared/duration.js'
+import { type Duration, toMs } from '../../shared/duration.js'
 
 /** What a check found; a check that throws, or takes too long, has failed. */
 export interface Observation {

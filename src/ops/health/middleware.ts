@@ -1,5 +1,5 @@
 import type { Request, RequestHandler, Response } from 'express'
-import type { RedisManager } from '../redis/index.js'
+import type { RedisManager } from '../../redis/index.js'
 import {
   aBoolean,
   aFunction,
@@ -7,11 +7,13 @@ import {
   anObject,
   aString,
   checkOptions,
+  oneOf,
   type Rules,
   requireOptions,
-} from '../shared/options.js'
-import { type CheckResult, type HealthCheck, runCheck } from './checks.js'
-import { type HealthReport, reportOf, withoutDetails } from './report.js'
+} from '../../shared/options.js'
+import type { HealthCheck } from './checks.js'
+import { createFacts } from './facts.js'
+import { type HealthReport, reportOf, type SimpleHealthReport, simpleOf, withoutDetails } from './report.js'
 
 export interface HealthOptions {
   readonly redis: RedisManager
@@ -21,7 +23,9 @@ export interface HealthOptions {
   readonly critical?: boolean | undefined
   /** Shown as `version`. */
   readonly version?: string | undefined
-  /** Who may see error messages and host names. @default nobody */
+  /** The body of `/`; a caller may ask for the other with `?format=`. @default 'full' */
+  readonly format?: 'full' | 'simple' | undefined
+  /** Who may see error messages, host names and the version of Redis. @default nobody */
   readonly details?: ((req: Request) => boolean) | undefined
 }
 
@@ -36,15 +40,23 @@ const rules: Rules<HealthOptions> = {
   checks: anObject,
   critical: aBoolean,
   version: aString,
+  format: oneOf('full', 'simple'),
   details: aFunction,
 }
 
 const CACHED_MS = 1000
 
+interface Reports {
+  readonly full: HealthReport
+  readonly public: HealthReport
+  readonly simple: SimpleHealthReport
+}
+
 /**
  * `/live`: 200 while the process runs, never asks Redis. `/ready`: 200 while requests can be served; Redis away is a
  * `warn`, since everything passes through. `/`: the whole report as `application/health+json`
- * (draft-inadarei-api-health-check). Reports are made at most once a second and bounded by the checks' time-outs.
+ * (draft-inadarei-api-health-check): Redis, keys and memory by feature, what every feature says of itself, your own
+ * checks. Reports are made at most once a second, within 100 ms plus what your checks take, each within its time-out.
  *
  * @example
  * ```ts
@@ -59,23 +71,22 @@ const CACHED_MS = 1000
 export function health(options: HealthOptions): HealthMiddleware {
   checkOptions('health', options, rules)
   requireOptions('health', options, rules, 'redis')
-  const { redis, checks = {}, critical = false, version, details = () => false } = options
+  const { redis, checks = {}, critical = false, version, format = 'full', details = () => false } = options
+  const factsOf = createFacts(redis, checks)
   let draining = false
-  let cached: { readonly report: Promise<HealthReport>; readonly until: number } | undefined
+  let cached: { readonly reports: Promise<Reports>; readonly until: number } | undefined
 
-  async function inspect(): Promise<HealthReport> {
-    const [redisHealth, ...results] = await Promise.all([
-      redis.health(),
-      ...Object.entries(checks).map(([name, check]): Promise<CheckResult> => runCheck(name, check)),
-    ])
-    return reportOf({ redis: redisHealth, checks: results, critical, draining, version, time: new Date() })
+  async function inspect(): Promise<Reports> {
+    const facts = await factsOf()
+    const full = reportOf({ facts, critical, draining, version, time: new Date() })
+    return { full, public: withoutDetails(full), simple: simpleOf(facts, full.status) }
   }
 
-  function current(): Promise<HealthReport> {
+  function current(): Promise<Reports> {
     const now = performance.now()
     // A change of state is news at once; only the measuring is rationed.
-    if (cached === undefined || cached.until <= now) cached = { report: inspect(), until: now + CACHED_MS }
-    return cached.report
+    if (cached === undefined || cached.until <= now) cached = { reports: inspect(), until: now + CACHED_MS }
+    return cached.reports
   }
 
   const forget = (): void => {
@@ -83,15 +94,25 @@ export function health(options: HealthOptions): HealthMiddleware {
   }
   for (const event of ['up', 'down', 'degraded', 'recovered'] as const) redis.on(event, forget)
 
+  function whole(reports: Reports, req: Request): HealthReport | SimpleHealthReport {
+    const asked = req.query.format
+    if ((asked === 'simple' || asked === 'full' ? asked : format) === 'simple') return reports.simple
+    return details(req) ? reports.full : reports.public
+  }
+
   const handler: RequestHandler = function healthMiddleware(req, res, next) {
     if (req.method !== 'GET' && req.method !== 'HEAD') return next()
     switch (req.path) {
       case '/live':
-        return respond(res, { status: 'pass', checks: {} })
+        return respond(res, { status: 'pass' })
       case '/ready':
-        return void current().then(({ status }) => respond(res, { status, checks: {} }), next)
+        return void current()
+          .then(({ full: { status } }) => respond(res, { status }))
+          .catch(next)
       case '/':
-        return void current().then((report) => respond(res, details(req) ? report : withoutDetails(report)), next)
+        return void current()
+          .then((reports) => respond(res, whole(reports, req)))
+          .catch(next)
       default:
         return next()
     }
@@ -105,9 +126,9 @@ export function health(options: HealthOptions): HealthMiddleware {
   })
 }
 
-function respond(res: Response, { checks, ...head }: HealthReport): void {
-  const body = Object.keys(checks).length > 0 ? { ...head, checks } : head
-  res.status(head.status === 'fail' ? 503 : 200)
-  res.set({ 'Content-Type': 'application/health+json; charset=utf-8', 'Cache-Control': 'no-store' })
+function respond(res: Response, body: { readonly status: HealthReport['status'] }): void {
+  const type = 'cache' in body ? 'application/json' : 'application/health+json'
+  res.status(body.status === 'fail' ? 503 : 200)
+  res.set({ 'Content-Type': `${type}; charset=utf-8`, 'Cache-Control': 'no-store' })
   res.end(res.req.method === 'HEAD' ? undefined : JSON.stringify(body))
 }

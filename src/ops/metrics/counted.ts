@@ -1,0 +1,70 @@
+import type { EventCatalogue } from '../../shared/events.js'
+
+type NamesOf<Event> = Event extends unknown ? Extract<keyof Event, string> : never
+
+/** How an event becomes a counter. */
+export interface CountedEvent<Event> {
+  /** In the catalogue of metrics: `holdfast_<name>_total`. */
+  readonly name: string
+  readonly help: string
+  /** Fields of the event that become labels: only such as have few values, never paths, users or keys. */
+  readonly labels?: readonly NamesOf<Event>[] | undefined
+  /** Labels with one value each, for events that share a counter. */
+  readonly constant?: Readonly<Record<string, string>> | undefined
+  /** What one event adds. @default 1 */
+  readonly amount?: ((event: Event) => number) | undefined
+}
+
+export type CountedEvents = { readonly [Type in keyof EventCatalogue]?: CountedEvent<EventCatalogue[Type]> }
+
+const transitions = { name: 'redis_transitions', help: 'Changes of the state of Redis, by the state entered.' }
+
+/** Knows features by the types of their events alone; a row for an event that nobody emits counts nothing. */
+export const COUNTED: CountedEvents = {
+  up: { ...transitions, constant: { to: 'up' } },
+  recovered: { ...transitions, constant: { to: 'up' } },
+  down: { ...transitions, constant: { to: 'down' } },
+  degraded: { ...transitions, constant: { to: 'degraded' } },
+  warning: { name: 'warnings', help: 'Warnings to the operator, each code once.', labels: ['code'] },
+  'data.corrupt': {
+    name: 'data_corrupt',
+    help: 'Values in Redis that could not be read and were treated as absent.',
+    labels: ['feature'],
+  },
+  'response-cache': {
+    name: 'response_cache_requests',
+    help: 'Requests through a response cache, by how they were answered.',
+    labels: ['outcome', 'reason'],
+  },
+  'limit.exceeded': {
+    name: 'limit_exceeded',
+    help: 'Requests above a limit.',
+    labels: ['limiter', 'policy', 'blocked', 'shadow'],
+    // Refusals between two events, made without asking Redis, are in the later one.
+    amount: ({ repeated }) => 1 + repeated,
+  },
+  'limit.degraded': {
+    name: 'limit_degraded',
+    help: 'Outages during which limits were not decided by Redis.',
+    labels: ['limiter', 'reason', 'onUnavailable'],
+  },
+  'session.created': { name: 'sessions_created', help: 'Sessions begun.' },
+  'session.renewed': { name: 'sessions_renewed', help: 'Sessions given a new id.' },
+  'session.destroyed': { name: 'sessions_destroyed', help: 'Sessions ended, by reason.', labels: ['reason'] },
+  'session.unavailable': {
+    name: 'session_unavailable',
+    help: 'Sessions that could not be loaded or stored.',
+    labels: ['operation', 'reason'],
+  },
+  'session.rejected': { name: 'session_rejected', help: 'Session cookies refused.', labels: ['reason'] },
+  'session.dropped': { name: 'session_writes_dropped', help: 'Session writes not kept.', labels: ['reason'] },
+  'session.conflict': { name: 'session_conflicts', help: 'Session keys changed by parallel requests.' },
+  'security.event': { name: 'security_events', help: 'Security events.', labels: ['event', 'level'] },
+  'security.dropped': {
+    name: 'security_events_dropped',
+    help: 'Security events that are in the local sink only.',
+    amount: ({ dropped }) => Object.values(dropped).reduce((sum, count) => sum + count, 0),
+  },
+  'monitor.alert': { name: 'monitor_alerts', help: 'Alerts raised by the monitor.', labels: ['condition'] },
+  'upkeep.run': { name: 'upkeep_runs', help: 'Runs of upkeep tasks.', labels: ['task', 'outcome'] },
+}

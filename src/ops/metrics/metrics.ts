@@ -1,0 +1,234 @@
+import type { RedisManager, RedisState } from '../../redis/index.js'
+import { type Duration, toMs } from '../../shared/duration.js'
+import { HoldfastError } from '../../shared/errors.js'
+import type { EventCatalogue } from '../../shared/events.js'
+import {
+  aBoolean,
+  aDuration,
+  aFunction,
+  aManager,
+  anInteger,
+  anObject,
+  checkOptions,
+  either,
+  type Rules,
+  requireOptions,
+} from '../../shared/options.js'
+import { COUNTED, type CountedEvent, type CountedEvents } from './counted.js'
+import { Counter, type CounterSample } from './counters.js'
+import { familiesOf, type MetricFamily } from './families.js'
+import { createFleet, type Fleet, type FleetStats } from './fleet.js'
+import { type OperationOutcome, type OperationStats, Operations } from './operations.js'
+
+export interface FleetOptions {
+  /** Length of a time bucket. @default '1m' */
+  readonly bucket?: Duration | undefined
+  /** For how long buckets stay in Redis. @default '1d' */
+  readonly keep?: Duration | undefined
+  /** How often this process writes what it has. @default '10s' */
+  readonly every?: Duration | undefined
+}
+
+export interface MetricsOptions {
+  readonly redis: RedisManager
+  /** Events counted besides those of Holdfast's own features, by type. */
+  readonly events?: CountedEvents | undefined
+  /** Also adds up operations over all processes, in Redis, by time bucket. @default false */
+  readonly fleet?: boolean | FleetOptions | undefined
+  /** Different operations kept apart; what comes later is counted as `other`. @default 200 */
+  readonly maxOperations?: number | undefined
+  /** Different label sets kept apart per counter; what comes later is counted as `other`. @default 100 */
+  readonly maxSeries?: number | undefined
+  /** Milliseconds since 1970, for tests. @default Date.now */
+  readonly now?: (() => number) | undefined
+}
+
+/** Everything counted since `since`, in this process. */
+export interface MetricsSnapshot {
+  readonly at: Date
+  readonly since: Date
+  readonly redis: { readonly state: RedisState }
+  /** Calls to Redis by operation: every feature's, and yours through `attempt` and `execute`. */
+  readonly operations: Readonly<Record<string, OperationStats>>
+  /** What went through `measure` and `observe`. */
+  readonly measured: Readonly<Record<string, OperationStats>>
+  /** Outcomes of features, by counter. */
+  readonly counters: Readonly<Record<string, readonly CounterSample[]>>
+  /** hit ÷ (hit + stale + miss) of every counter that knows hits, from 0 to 1. */
+  readonly hitRatios: Readonly<Record<string, number>>
+}
+
+export interface Metrics {
+  /** Runs the function and counts it with its time; what it returns or throws comes back as it is. */
+  measure<T>(operation: string, run: () => T): T
+  /** Counts something that was timed elsewhere. */
+  observe(operation: string, durationMs: number, outcome?: OperationOutcome): void
+  snapshot(): MetricsSnapshot
+  /** Operations of all processes. Rejects without the option `fleet`, and with RedisUnavailableError. @default '1h' */
+  fleet(last?: Duration): Promise<FleetStats>
+  /** Writes what the fleet does not have yet; true once it has. */
+  flush(): Promise<boolean>
+  /** Every metric in neutral form, for adapters such as `prometheus()`. */
+  families(): readonly MetricFamily[]
+  /** Stops counting, after a last write for the fleet. Call it before `redis.close()`. Idempotent. */
+  close(): Promise<void>
+}
+
+const rules: Rules<MetricsOptions> = {
+  redis: aManager,
+  events: anObject,
+  fleet: either(aBoolean, anObject),
+  maxOperations: anInteger(1, 10_000),
+  maxSeries: anInteger(1, 10_000),
+  now: aFunction,
+}
+
+const DAY = 86_400_000
+const fleetRules: Rules<FleetOptions> = {
+  bucket: aDuration(1000, DAY),
+  keep: aDuration(60_000, 31 * DAY),
+  every: aDuration(100, DAY),
+}
+
+/**
+ * Counts and times every Redis operation at the manager and every outcome at the event that carries it: middlewares need
+ * no changes. Nothing is allocated per request, and labels are bounded whatever clients send.
+ *
+ * @example
+ * ```ts
+ * import { createRedisManager } from 'holdfast'
+ * import { createMetrics } from 'holdfast/ops'
+ *
+ * const redis = createRedisManager()
+ * const metrics = createMetrics({ redis })
+ * const report = await metrics.measure('report', async () => ({ rows: 3 }))
+ * console.log(report.rows, metrics.snapshot().measured.report?.p95Ms)
+ * ```
+ */
+export function createMetrics(options: MetricsOptions): Metrics {
+  checkOptions('createMetrics', options, rules)
+  requireOptions('createMetrics', options, rules, 'redis')
+  const {
+    redis,
+    events = {},
+    fleet: fleetOption = false,
+    maxOperations = 200,
+    maxSeries = 100,
+    now = Date.now,
+  } = options
+  const calls = new Operations(maxOperations)
+  const measured = new Operations(maxOperations)
+  const counters = new Map<string, Counter>()
+  const fleet = fleetOption === false ? undefined : openFleet(fleetOption === true ? {} : fleetOption)
+  const since = new Date()
+
+  const offs = [
+    redis.on('redis.call', ({ operation, outcome, durationMs }) => {
+      calls.record(operation, outcome, durationMs)
+      fleet?.record(operation, outcome, durationMs)
+    }),
+    ...Object.entries({ ...COUNTED, ...events }).map(([type, row]) =>
+      count(type as keyof EventCatalogue, row as never),
+    ),
+  ]
+
+  function count<Type extends keyof EventCatalogue>(type: Type, row: CountedEvent<EventCatalogue[Type]>): () => void {
+    const { name, help, labels = [], constant, amount } = row
+    const made = new Counter(name, help, [...Object.keys(constant ?? {}), ...labels], maxSeries)
+    const counter = counters.get(name) ?? made
+    counters.set(name, counter)
+    return redis.on(type, (event) => {
+      const labelled = constant === undefined ? event : { ...event, ...constant }
+      counter.count(labelled as unknown as Readonly<Record<string, unknown>>, amount?.(event) ?? 1)
+    })
+  }
+
+  function openFleet(given: FleetOptions): Fleet {
+    checkOptions('createMetrics: fleet', given, fleetRules)
+    const { bucket = '1m', keep = '1d', every = '10s' } = given
+    const [bucketMs, keepMs, flushMs] = [toMs(bucket), toMs(keep), toMs(every)]
+    return createFleet({ redis, bucketMs, keepMs, flushMs, maxOperations, now })
+  }
+
+  function observe(operation: string, durationMs: number, outcome: OperationOutcome = 'ok'): void {
+    measured.record(operation, outcome, durationMs)
+    fleet?.record(operation, outcome, durationMs)
+  }
+
+  let closing: Promise<void> | undefined
+  return {
+    measure(operation, run) {
+      const started = performance.now()
+      const end = (outcome: OperationOutcome): void => observe(operation, performance.now() - started, outcome)
+      return timed(run, end)
+    },
+    observe,
+    snapshot() {
+      const counted = [...counters.values()].map((each) => [each.name, each.samples()] as const)
+      return {
+        at: new Date(),
+        since,
+        redis: { state: redis.state },
+        operations: calls.stats(),
+        measured: measured.stats(),
+        counters: Object.fromEntries(counted),
+        hitRatios: Object.fromEntries(
+          counted.flatMap(([name, samples]) => {
+            const ratio = hitRatio(samples)
+            return ratio === undefined ? [] : [[name, ratio] as const]
+          }),
+        ),
+      }
+    },
+    async fleet(last = '1h') {
+      if (fleet === undefined) throw new HoldfastError('ERR_HOLDFAST_NO_FLEET', 'createMetrics was not given "fleet"')
+      return fleet.read(toMs(last))
+    },
+    flush: async () => fleet?.flush() ?? true,
+    families: () => familiesOf({ redis, calls, measured, counters: counters.values(), lost: fleet?.lost }),
+    close() {
+      closing ??= (async () => {
+        for (const off of offs) off()
+        await fleet?.close()
+      })()
+      return closing
+    },
+  }
+}
+
+function timed<T>(run: () => T, end: (outcome: OperationOutcome) => void): T {
+  let result: T
+  try {
+    result = run()
+  } catch (error) {
+    end('error')
+    throw error
+  }
+  if (!isThenable(result)) {
+    end('ok')
+    return result
+  }
+  const settled = result.then(
+    (value) => {
+      end('ok')
+      return value
+    },
+    (error: unknown) => {
+      end('error')
+      throw error
+    },
+  )
+  return settled as T
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+}
+
+function hitRatio(samples: readonly CounterSample[]): number | undefined {
+  const sum = (outcome: string): number =>
+    samples.reduce((total, { labels, value }) => total + (labels.outcome === outcome ? value : 0), 0)
+  const hits = sum('hit')
+  const asked = hits + sum('stale') + sum('miss')
+  return asked === 0 ? undefined : hits / asked
+}

@@ -1,0 +1,253 @@
+import { masters, type RedisManager, type RedisStats } from '../../redis/index.js'
+import { type Duration, toMs } from '../../shared/duration.js'
+import { callSafely } from '../../shared/emitter.js'
+import {
+  aDuration,
+  aFunction,
+  aManager,
+  anInteger,
+  anObject,
+  aString,
+  checkOptions,
+  oneOf,
+  type Rules,
+  requireOptions,
+} from '../../shared/options.js'
+import { createLease } from '../lease.js'
+import { createLoop } from '../loop.js'
+import type { MonitorAlert, Thresholds } from './alert.js'
+import { AlertBook, type Notice, type Observed } from './book.js'
+import { isBad, levelsOf, MEASURED } from './levels.js'
+import { GROWTH_WINDOW_MS, type Readings, readingsOf, type Sample } from './readings.js'
+import { createStandingAlerts } from './standing.js'
+
+export interface MonitorOptions {
+  readonly redis: RedisManager
+  /** How often Redis is looked at. @default '10s' */
+  readonly every?: Duration | undefined
+  /** Levels by condition; see the table of defaults. */
+  readonly thresholds?: Thresholds | undefined
+  /** How many looks in a row must agree before an alert begins, and before it is over. @default 2 */
+  readonly samples?: number | undefined
+  /** `process`: each process watches and tells. `fleet`: one of them does, by a lease in Redis. @default 'process' */
+  readonly scope?: 'process' | 'fleet' | undefined
+  /** Tells several monitors of one fleet apart. @default 'default' */
+  readonly name?: string | undefined
+  /** A condition has begun. Called once until it is over. */
+  readonly onAlert?: ((alert: MonitorAlert) => unknown) | undefined
+  /** The condition of an alert is over. */
+  readonly onRecovery?: ((alert: MonitorAlert) => unknown) | undefined
+}
+
+export interface Monitor {
+  /** Conditions that last, the oldest first. */
+  alerts(): readonly MonitorAlert[]
+  /** What the last look found; `undefined` before the first, and in processes of a fleet that do not watch. */
+  latest(): { readonly latencyMs: number; readonly stats: RedisStats } | undefined
+  /** Looks now instead of at the next turn. Never rejects. */
+  check(): Promise<void>
+  /** Stops watching and gives the lease up. Call it before `redis.close()`. Idempotent. */
+  close(): Promise<void>
+}
+
+const rules: Rules<MonitorOptions> = {
+  redis: aManager,
+  every: aDuration(100),
+  thresholds: anObject,
+  samples: anInteger(1, 1000),
+  scope: oneOf('process', 'fleet'),
+  name: aString,
+  onAlert: aFunction,
+  onRecovery: aFunction,
+}
+
+const ADMINISTRATION = { deadline: 2000 }
+
+/**
+ * Watches Redis and tells when something begins to go wrong and when it is over. A lost connection is told at once,
+ * everything else after `samples` looks; nothing is told twice.
+ *
+ * @example
+ * ```ts
+ * import { createRedisManager } from 'holdfast'
+ * import { createMonitor } from 'holdfast/ops'
+ *
+ * const redis = createRedisManager()
+ * const monitor = createMonitor({
+ *   redis,
+ *   thresholds: { memory: 0.7, evictions: false },
+ *   onAlert: ({ condition, message }) => console.error(`${condition}: ${message}`),
+ *   onRecovery: ({ condition }) => console.info(`${condition} is well again`),
+ * })
+ * ```
+ */
+export function createMonitor(options: MonitorOptions): Monitor {
+  checkOptions('createMonitor', options, rules)
+  requireOptions('createMonitor', options, rules, 'redis')
+  const { redis, every = '10s', thresholds = {}, samples = 2, scope = 'process', name = 'default' } = options
+  const levels = levelsOf('createMonitor: thresholds', thresholds)
+  const watchesConnection = thresholds.connection ?? true
+  const everyMs = toMs(every)
+  const book = new AlertBook(samples)
+  const lease = createLease(redis, 'monitor', name, Math.max(Math.ceil(3 * everyMs), 5000))
+  const stored = createStandingAlerts(redis, name)
+  /** In a fleet: this process had the watch when Redis was last asked. */
+  let watching = scope === 'process'
+  let previous: Sample | undefined
+  let history: { readonly at: number; readonly keys: number }[] = []
+
+  let looking: Promise<void> | undefined
+
+  const loop = createLoop({ every: everyMs, first: Math.min(everyMs, 1000), run: check })
+  const offs = [
+    redis.on('down', ({ reason }) => lost('down', reason)),
+    redis.on('degraded', ({ reason }) => lost('degraded', reason)),
+    redis.register({ feature: 'monitor', name: name === 'default' ? undefined : name, status }),
+  ]
+  if (redis.state === 'down' || redis.state === 'degraded') {
+    const state = redis.state
+    queueMicrotask(() => lost(state, 'since before the monitor began'))
+  }
+
+  function check(): Promise<void> {
+    looking ??= look().finally(() => {
+      looking = undefined
+    })
+    return looking
+  }
+
+  async function look(): Promise<void> {
+    if (redis.state === 'closed') return void close()
+    if (!(await onWatch())) return
+    const found = await sample()
+    if (found === undefined) return
+    judge(readingsOf(found, previous, fewestKeys(found)))
+    remember(found)
+    if (watchesConnection) tell({ ...CONNECTED, bad: false })
+  }
+
+  async function onWatch(): Promise<boolean> {
+    // Without Redis nobody can take the watch over: whoever had it keeps it.
+    if (scope === 'process' || !redis.available) return watching
+    const before = watching
+    watching = await lease.claim()
+    if (watching === before) return watching
+    previous = undefined
+    history = []
+    if (!watching) book.replace([])
+    else {
+      const alerts = await stored.load()
+      if (alerts !== undefined) book.replace(alerts)
+    }
+    return watching
+  }
+
+  async function sample(): Promise<Sample | undefined> {
+    const latencyMs = await redis.attempt('monitor.ping', pingThrice, () => undefined, ADMINISTRATION)
+    if (latencyMs === undefined) return undefined
+    const stats = await redis.stats().then(
+      (it) => it,
+      () => undefined,
+    )
+    return stats && { at: performance.now(), latencyMs, stats }
+  }
+
+  function judge(readings: Readings): void {
+    for (const [condition, level] of levels) {
+      const value = readings[condition]
+      if (value === undefined) continue
+      const bad = isBad(condition, value, level, book.stands(condition))
+      tell({ condition, bad, value, threshold: level.raise, message: MEASURED[condition].say(value) })
+    }
+  }
+
+  function lost(state: 'down' | 'degraded', reason: string): void {
+    if (!watching) return
+    const outage = { bad: true, certain: true, value: undefined, message: `Redis is ${state} (${reason})` }
+    const latency = levels.get('latency')
+    if (state === 'down' && watchesConnection) tell({ ...CONNECTED, ...outage })
+    if (state === 'degraded' && latency) tell({ condition: 'latency', threshold: latency.raise, ...outage })
+  }
+
+  function tell(observed: Observed): void {
+    const notice = book.observe(observed, new Date())
+    if (notice === undefined) return
+    if (scope === 'fleet') void stored.save(book.standing)
+    announce(notice)
+  }
+
+  function announce({ type, alert }: Notice): void {
+    redis.emit(type === 'raised' ? 'monitor.alert' : 'monitor.cleared', alert)
+    const callback = type === 'raised' ? options.onAlert : options.onRecovery
+    if (callback === undefined) return
+    callSafely(callback, () => redis.warn('HOLDFAST_ALERT_FAILED', 'a callback of the monitor failed'), alert)
+  }
+
+  function fewestKeys(found: Sample): number | undefined {
+    history = history.filter(({ at }) => found.at - at <= GROWTH_WINDOW_MS)
+    return history.length === 0 ? undefined : Math.min(...history.map(({ keys }) => keys))
+  }
+
+  function remember(found: Sample): void {
+    previous = found
+    // One point a minute is enough for an hour, however often it looks.
+    const last = history.at(-1)
+    if (last === undefined || found.at - last.at >= 60_000)
+      history.push({ at: found.at, keys: found.stats.totals.keys })
+  }
+
+  function status() {
+    const alerts = book.standing
+    const totals = previous?.stats.totals
+    return {
+      status: alerts.length > 0 ? ('warn' as const) : ('pass' as const),
+      values: {
+        alerts: alerts.length,
+        watching,
+        latencyMs: previous?.latencyMs,
+        keys: totals?.keys,
+        usedBytes: totals?.usedBytes,
+        usedRatio: totals?.usedRatio,
+        hitRatio: totals?.hitRatio,
+        operationsPerSecond: totals?.operationsPerSecond,
+        connectedClients: totals?.connectedClients,
+      },
+      problem: alerts.length > 0 ? alerts.map(({ message }) => message).join('; ') : undefined,
+    }
+  }
+
+  let closing: Promise<void> | undefined
+  function close(): Promise<void> {
+    closing ??= (async () => {
+      for (const off of offs) off()
+      await loop.stop()
+      if (scope === 'fleet') await lease.release()
+    })()
+    return closing
+  }
+
+  return {
+    alerts: () => book.standing,
+    latest: () => previous && { latencyMs: previous.latencyMs, stats: previous.stats },
+    check,
+    close,
+  }
+}
+
+const CONNECTED = {
+  condition: 'connection',
+  message: 'Redis is connected',
+  value: undefined,
+  threshold: undefined,
+} as const
+
+/** The best of three, so that a moment of work in this process is not taken for a slow Redis. */
+async function pingThrice(client: Parameters<typeof masters>[0]): Promise<number> {
+  let best = Number.POSITIVE_INFINITY
+  for (let i = 0; i < 3; i++) {
+    const started = performance.now()
+    await Promise.all(masters(client).map((node) => node.ping()))
+    best = Math.min(best, performance.now() - started)
+  }
+  return best
+}
