@@ -14,6 +14,36 @@ export {
   RedisUnavailableError,
 } from './redis/index.js'
 
+// Cache
+export {
+  type Cache,
+  type CacheableOptions,
+  type CacheCodec,
+  type CacheCounters,
+  type CacheOptions,
+  type CacheOutcome,
+  type CacheStats,
+  CacheValueError,
+  type CompressionAlgorithm,
+  type Computation,
+  type ComputeContext,
+  cacheable,
+  createCache,
+  type FreshnessOptions,
+  type InvalidatesOptions,
+  invalidates,
+  isCacheValueError,
+  keyOf,
+  type LocalMode,
+  type MemoizeOptions,
+  type MethodDecorator,
+  type SetOptions,
+  type WarmLoader,
+  type WarmOptions,
+  type WarmProgress,
+  type WarmReport,
+} from './cache/index.js'
+
 // Response cache
 export {
   type BypassReason,
@@ -129,6 +159,17 @@ export {
 } from './preferences/index.js'
 
 // Messaging
+export {
+  createNotifier,
+  type History,
+  type Message,
+  type Notification,
+  type Notifier,
+  type NotifierOptions,
+  type NotifyResult,
+  type StreamEvent,
+  type StreamOptions,
+} from './notifications/index.js'
 export {
   type Channel,
   type ChannelPattern,

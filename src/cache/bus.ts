@@ -1,5 +1,12 @@
 import type { RedisManager, Subscription } from '../redis/index.js'
 
+export interface Waking {
+  /** True once messages arrive. */
+  readonly listening: Promise<boolean>
+  readonly woken: Promise<void>
+  readonly cancel: () => void
+}
+
 /** The channel of a namespace: keys whose entry or version has changed, one per message. */
 export class Bus {
   readonly channel: string
@@ -27,8 +34,9 @@ export class Bus {
   }
 
   /** Ends with the first message for the key, with a gap, or after `ms`. */
-  wake(key: string, ms: number): { readonly listening: Promise<boolean>; readonly woken: Promise<void> } {
-    const listening = this.#subscribe().ready(ms)
+  wake(key: string, ms: number): Waking {
+    const listening = this.#subscribe().ready(Math.min(ms, 1000))
+    let cancel = (): void => {}
     const woken = new Promise<void>((resolve) => {
       const set = this.#waiting.get(key) ?? new Set()
       this.#waiting.set(key, set)
@@ -40,8 +48,9 @@ export class Bus {
       }
       const timer = setTimeout(done, ms)
       set.add(done)
+      cancel = done
     })
-    return { listening, woken }
+    return { listening, woken, cancel }
   }
 
   /** The key has changed: also called by whoever learns it another way. */

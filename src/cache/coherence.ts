@@ -10,7 +10,7 @@ export interface CoherenceOptions {
   readonly redis: RedisManager
   readonly feature: string
   readonly bus: Bus
-  readonly tier: LocalTier<never>
+  readonly tier: Pick<LocalTier<unknown>, 'open' | 'clear' | 'changed'>
   /** `tracking` falls back to `pubsub` where the server refuses it. */
   readonly want: 'tracking' | 'pubsub'
 }

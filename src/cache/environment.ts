@@ -8,6 +8,8 @@ export interface CacheEnvironment {
   readonly defaultTtl: number | undefined
   /** `CACHE_DISABLED`: nothing is read or stored; everything is computed. */
   readonly disabled: boolean
+  /** `CACHE_WARM_ON_START`: caches with loaders run them at boot. */
+  readonly warmOnStart: boolean
 }
 
 const aDefaultTtl = aDuration(1)
@@ -21,6 +23,7 @@ export function cacheEnvironment(env: Environment = process.env): CacheEnvironme
   return {
     defaultTtl: ttl === undefined ? undefined : parseDuration(durationOf(ttl)),
     disabled: read.flag('CACHE_DISABLED') ?? false,
+    warmOnStart: read.flag('CACHE_WARM_ON_START') ?? false,
   }
 }
 

@@ -1,1 +1,18 @@
-export { type CacheEnvironment, cacheEnvironment } from './environment.js'
+export { type Cache, type Computation, createCache, type MemoizeOptions } from './cache.js'
+export { type CacheCodec, jsonCodec, v8Codec } from './codec.js'
+export type { LocalMode } from './coherence.js'
+export type { CompressionAlgorithm } from './compression.js'
+export {
+  type CacheableOptions,
+  cacheable,
+  type InvalidatesOptions,
+  invalidates,
+  type MethodDecorator,
+} from './decorators.js'
+export { CacheValueError, isCacheValueError } from './errors.js'
+export type { CacheOutcome } from './events.js'
+export { keyOf } from './key-of.js'
+export type { ComputeContext } from './loader.js'
+export type { CacheOptions, FreshnessOptions, SetOptions } from './options.js'
+export type { CacheCounters, CacheStats } from './stats.js'
+export type { WarmLoader, WarmOptions, WarmProgress, WarmReport } from './warm.js'

@@ -256,6 +256,19 @@ export class Store<Value> {
     return this.#run('write', putScript, key, [frame, life, ...this.#news()])
   }
 
+  /** Lets versions live long enough for an entry that is given more time. */
+  prolong(names: readonly string[], lifetimeMs: number): Promise<boolean> {
+    const { options } = this.#shared
+    return options.redis.attempt(
+      `${options.feature}.prolong`,
+      async (client) => {
+        await ensureVersions(client, names.map(this.#keys.version), lifetimeMs)
+        return true
+      },
+      () => false,
+    )
+  }
+
   /** Gives an entry another end. False where it is not the one that was seen. */
   async touch(key: string, seen: Resident<Value>, freshUntil: number, staleUntil: number): Promise<boolean> {
     const ends = Buffer.alloc(16)

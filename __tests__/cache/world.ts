@@ -1,0 +1,43 @@
+import { type Cache, type CacheOptions, createCache } from '../../src/cache/index.js'
+import { createRedisManager, type RedisManager, type RedisManagerOptions } from '../../src/redis/index.js'
+import { eventually } from '../support/eventually.js'
+
+/** A cache with connections of its own, as in a process of its own. */
+export interface Peer {
+  readonly redis: RedisManager
+  readonly cache: Cache
+  close(): Promise<void>
+}
+
+export async function peer(
+  manager: RedisManagerOptions,
+  options: Omit<CacheOptions, 'redis'> = {},
+  armed: boolean = options.local !== undefined && options.local !== false,
+): Promise<Peer> {
+  const redis = createRedisManager({ logger: false, ...manager })
+  await redis.ready(5000)
+  const cache = createCache({ redis, jitter: 0, ...options })
+  if (armed) await eventually(() => cache.stats().local.mode !== 'off', { within: 5000 })
+  return {
+    redis,
+    cache,
+    async close() {
+      cache.close()
+      await redis.close()
+    },
+  }
+}
+
+/** A promise and what settles it. */
+export interface Deferred<T> {
+  readonly promise: Promise<T>
+  readonly resolve: (value: T) => void
+}
+
+export function deferred<T = void>(): Deferred<T> {
+  let resolve: (value: T) => void = () => {}
+  const promise = new Promise<T>((settle) => {
+    resolve = settle
+  })
+  return { promise, resolve }
+}

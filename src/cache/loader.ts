@@ -1,0 +1,419 @@
+import type { RedisManager } from '../redis/index.js'
+import { type Duration, toMs } from '../shared/duration.js'
+import type { CacheOutcome } from './events.js'
+import { type FreshnessPolicy, judge, timesOf } from './freshness.js'
+import type { MemoryFallback } from './memory.js'
+import { SharedReads } from './reads.js'
+import type { CacheCounters } from './stats.js'
+import type { Begun, Reading, Snapshot, Store } from './store.js'
+import type { Resident } from './tier.js'
+import { costOf, type Held, type Packed, type Values } from './values.js'
+
+/** What a computation may say about its result. */
+export interface ComputeContext {
+  /** Aborted when the cache is closed. */
+  readonly signal: AbortSignal
+  /** How long the result is fresh. */
+  setTtl(ttl: Duration): void
+  /** More tags. */
+  setTags(...tags: string[]): void
+  /** Return the result, store nothing. */
+  skip(): void
+}
+
+export type Compute = (context: ComputeContext) => unknown
+
+/** The options of one call, complete. */
+export interface LoadPolicy extends FreshnessPolicy {
+  readonly ttlMs: number
+  readonly negativeTtlMs: number | undefined
+  readonly jitter: number
+  readonly tags: readonly string[]
+  readonly waitMs: number
+  readonly leaseMs: number
+}
+
+export interface Job {
+  readonly store: Store<Held>
+  readonly key: string
+  readonly entryKey: string
+  readonly compute: Compute
+  readonly policy: LoadPolicy
+}
+
+export interface LoaderOptions {
+  readonly redis: RedisManager
+  readonly values: Values
+  readonly memory: MemoryFallback | undefined
+  readonly counters: CacheCounters
+  readonly report: (outcome: Omit<CacheOutcome, 'namespace'>) => void
+  readonly onRefreshError: (error: unknown) => void
+  /** A fresh value was served or stored: for whoever keeps popular keys warm. */
+  readonly onUse?: ((job: Job, times: { createdAt: number; freshUntil: number }) => void) | undefined
+  readonly signal: AbortSignal
+  readonly maxRefreshes: number
+}
+
+/** A computation of this process, from when it is wanted until its result is stored. */
+interface Flight {
+  readonly promise: Promise<Held | typeof RETRY>
+  /** The computation has begun, with what the data was then. */
+  begunAt: number | undefined
+  lease: string | undefined
+  snapshot: Snapshot | undefined
+  readonly epoch: number
+}
+
+interface Computed {
+  readonly held: Held
+  readonly packed: Packed | undefined
+  readonly ttlMs: number
+  readonly moreTags: readonly string[]
+}
+
+const RETRY = Symbol('retry')
+const COOL_DOWN_MS = 500
+const ALONE_SHARED_MS = 500
+
+/** Reads through, computing once per key: in this process by sharing, among processes by a lease. */
+export class Loader {
+  readonly #options: LoaderOptions
+  readonly #reads = new SharedReads<Held>()
+  readonly #flights = new Map<string, Flight>()
+  readonly #refreshing = new Set<string>()
+  readonly #alones = new Map<string, { readonly begunAt: number; readonly promise: Promise<Held> }>()
+
+  constructor(options: LoaderOptions) {
+    this.#options = options
+  }
+
+  async load(job: Job): Promise<unknown> {
+    const arrivedAt = performance.now()
+    const deadline = arrivedAt + job.policy.waitMs
+    for (;;) {
+      const reading = await this.#reads.read(job.store, job.key, job.entryKey, job.policy.tags)
+      if (reading.state === 'away') return (await this.#loadAway(job)).take()
+      let rescue: Resident<Held> | undefined
+      if (reading.state === 'found') {
+        const served = this.#serve(job, reading.resident, 'redis')
+        if (served !== undefined) return served.take()
+        if (this.#judge(job, reading.resident) === 'rescue') rescue = reading.resident
+      }
+      const flight = this.#flights.get(job.entryKey)
+      if (flight === undefined) {
+        const seen = reading.state === 'found' ? reading.resident.createdAt : reading.createdAt
+        const held = await this.#fly(job, (own) => this.#lead(job, own, { seen, deadline, rescue }))
+        if (held !== RETRY) return held.take()
+      } else {
+        const held = await before(deadline, flight.promise)
+        if (held === undefined) return (await this.#alone(job, arrivedAt, rescue)).take()
+        if (held !== RETRY && isCurrent(flight, reading, arrivedAt)) return held.take()
+      }
+    }
+  }
+
+  /** Serves what is fresh enough, renewing it in the background where it is time; `undefined` where it is not. */
+  serve(job: Job, resident: Resident<Held>): Held | undefined {
+    return this.#serve(job, resident, 'local')
+  }
+
+  /** Renews in the background, unless somebody else does. */
+  refresh(job: Job, seen: number): void {
+    const { counters, maxRefreshes, onRefreshError } = this.#options
+    if (this.#refreshing.has(job.entryKey) || this.#refreshing.size >= maxRefreshes) return
+    this.#refreshing.add(job.entryKey)
+    const done = (coolDown: boolean): void => {
+      if (!coolDown) return void this.#refreshing.delete(job.entryKey)
+      setTimeout(() => this.#refreshing.delete(job.entryKey), COOL_DOWN_MS).unref()
+    }
+    const work = async (): Promise<boolean> => {
+      const begun = await this.#begin(job, seen)
+      if (begun.state !== 'leading') return false
+      counters.refreshes++
+      await this.#computeUnder(job, begun, () => {})
+      return true
+    }
+    work().then(
+      (renewed) => done(!renewed),
+      (error) => {
+        counters.refreshErrors++
+        onRefreshError(error)
+        done(true)
+      },
+    )
+  }
+
+  /** Computes, then stores under a lease that is taken from whoever holds it: for values that are written elsewhere. */
+  async through(job: Job): Promise<unknown> {
+    const begun = await job.store.begin(job.key, { ...this.#lease(job), seen: undefined, force: true })
+    try {
+      if (begun.state !== 'leading') {
+        const { held } = await this.#compute(job)
+        await job.store.remove([job.key])
+        return held.take()
+      }
+      const { held, stored } = await this.#computeUnder(job, begun, () => {})
+      // Somebody wrote at the same time: which of the two the source kept is not known here.
+      if (!stored) await job.store.remove([job.key])
+      return held.take()
+    } catch (error) {
+      await job.store.remove([job.key])
+      throw error
+    }
+  }
+
+  #judge({ policy }: Job, resident: Resident<Held>): ReturnType<typeof judge> {
+    return judge(
+      resident,
+      policy,
+      Date.now(),
+      policy.xfetch > 0 ? costOf(resident.metadata) : 0,
+      () => 1 - Math.random(),
+    )
+  }
+
+  #serve(job: Job, resident: Resident<Held>, tier: 'local' | 'redis'): Held | undefined {
+    const { counters, report, onUse } = this.#options
+    const verdict = this.#judge(job, resident)
+    if (verdict === 'rescue' || verdict === 'expired') return undefined
+    const ageMs = Date.now() - resident.createdAt
+    if (verdict === 'stale') counters.stale++
+    else counters[tier === 'local' ? 'localHits' : 'redisHits']++
+    report({ outcome: verdict === 'stale' ? 'stale' : 'hit', tier, ageMs })
+    onUse?.(job, resident)
+    if (verdict !== 'fresh') this.refresh(job, resident.createdAt)
+    return resident.value
+  }
+
+  /** One flight per key: `work` is started at once and found by all who come while it lasts. */
+  #fly({ entryKey, store }: Job, work: (flight: Flight) => Promise<Held | typeof RETRY>): Promise<Held | typeof RETRY> {
+    let start = (): void => {}
+    const started = new Promise<void>((resolve) => {
+      start = resolve
+    })
+    const flight: Flight = {
+      promise: started
+        .then(() => work(flight))
+        .finally(() => {
+          if (this.#flights.get(entryKey) === flight) this.#flights.delete(entryKey)
+        }),
+      begunAt: undefined,
+      lease: undefined,
+      snapshot: undefined,
+      epoch: store.epoch,
+    }
+    this.#flights.set(entryKey, flight)
+    start()
+    return flight.promise
+  }
+
+  async #lead(
+    job: Job,
+    flight: Flight,
+    { seen, deadline, rescue }: { seen: number | undefined; deadline: number; rescue: Resident<Held> | undefined },
+  ): Promise<Held | typeof RETRY> {
+    let begun = await this.#begin(job, seen)
+    if (begun.state === 'busy') {
+      const remaining = deadline - performance.now()
+      if (remaining > 0) {
+        const waking = job.store.bus.wake(job.entryKey, Math.min(remaining, job.policy.leaseMs))
+        await waking.listening
+        // Asked again, now that its end will be heard; this also tells the holder that somebody waits.
+        begun = await this.#begin(job, seen)
+        if (begun.state === 'busy') {
+          await waking.woken
+          if (performance.now() < deadline) return RETRY
+        }
+        waking.cancel()
+      }
+    }
+    if (begun.state === 'changed') return RETRY
+    if (begun.state === 'busy') {
+      return this.#alone(job, deadline - job.policy.waitMs, rescue, (begunAt) => {
+        flight.begunAt = begunAt
+      })
+    }
+    const begin = (snapshot?: Snapshot, lease?: string): void => {
+      flight.begunAt = performance.now()
+      flight.snapshot = snapshot
+      flight.lease = lease
+    }
+    try {
+      if (begun.state === 'leading') return (await this.#computeUnder(job, begun, begin)).held
+      begin()
+      return (await this.#compute(job)).held
+    } catch (error) {
+      return this.#rescued(error, rescue)
+    }
+  }
+
+  async #computeUnder(
+    job: Job,
+    { token, snapshot }: Extract<Begun, { state: 'leading' }>,
+    begin: (snapshot: Snapshot, lease: string) => void,
+  ): Promise<{ held: Held; stored: boolean }> {
+    const { store, key, policy } = job
+    const renewal = setInterval(() => void store.renew(key, token, policy.leaseMs), policy.leaseMs / 3)
+    renewal.unref()
+    try {
+      begin(snapshot, token)
+      const computed = await this.#compute(job)
+      const stored = await this.#fill(job, computed, snapshot, token)
+      if (!stored) await store.release(key, token)
+      return { held: computed.held, stored }
+    } catch (error) {
+      await store.release(key, token)
+      throw error
+    } finally {
+      clearInterval(renewal)
+    }
+  }
+
+  async #fill(job: Job, computed: Computed, before: Snapshot, token: string): Promise<boolean> {
+    const { store, key, policy } = job
+    const { values, counters, onUse } = this.#options
+    const { packed, ttlMs, moreTags } = computed
+    if (packed === undefined) return false
+    const squeezed = await values.squeeze(packed)
+    if (squeezed === undefined) {
+      counters.tooLarge++
+      return false
+    }
+    const snapshot = await store.extend(before, moreTags, lifetimeOf(policy, ttlMs))
+    if (snapshot === undefined) return false
+    const times = timesOf(ttlMs, policy, policy.jitter, Date.now(), Math.random)
+    const stored = await store.fill(key, token, { ...times, ...squeezed }, snapshot)
+    if (stored) {
+      counters.stored++
+      onUse?.(job, times)
+    }
+    return stored
+  }
+
+  async #compute({ compute, policy }: Job): Promise<Computed> {
+    const { counters, values, signal, report } = this.#options
+    let ttlMs: number | undefined
+    let skipped = false
+    const moreTags: string[] = []
+    const started = performance.now()
+    counters.misses++
+    let value: unknown
+    try {
+      value = await compute({
+        signal,
+        setTtl: (ttl) => {
+          ttlMs = toMs(ttl)
+        },
+        setTags: (...tags) => void moreTags.push(...tags),
+        skip: () => {
+          skipped = true
+        },
+      })
+    } catch (error) {
+      counters.errors++
+      throw error
+    }
+    report({ outcome: 'miss' })
+    const ttl = ttlMs ?? (value === null ? policy.negativeTtlMs : undefined) ?? policy.ttlMs
+    if (value === undefined || skipped || !(ttl > 0)) {
+      return { held: { take: () => value }, packed: undefined, ttlMs: ttl, moreTags }
+    }
+    const packed = values.pack(value, performance.now() - started)
+    return { held: values.hold(packed), packed, ttlMs: ttl, moreTags }
+  }
+
+  async #loadAway(job: Job): Promise<Held> {
+    const { memory, redis, counters, report } = this.#options
+    const remembers = memory !== undefined && !redis.available
+    const kept = remembers ? memory.get(job.entryKey, Date.now()) : undefined
+    if (kept !== undefined) {
+      counters.memoryHits++
+      report({ outcome: 'hit', tier: 'memory' })
+      return kept
+    }
+    const present = this.#flights.get(job.entryKey)
+    if (present !== undefined && present.epoch === job.store.epoch) {
+      const held = await present.promise
+      if (held !== RETRY) return held
+    }
+    const held = await this.#fly(job, async (flight) => {
+      flight.begunAt = performance.now()
+      const epoch = job.store.epoch
+      const computed = await this.#compute(job)
+      const { packed, ttlMs } = computed
+      // What an invalidation of this process has outdated meanwhile is not kept either.
+      if (remembers && packed !== undefined && !redis.available && epoch === job.store.epoch) {
+        memory.set(job.entryKey, computed.held, 2 * packed.body.length, Date.now() + ttlMs)
+      }
+      return computed.held
+    })
+    return held as Held
+  }
+
+  /** For those who have waited long enough: nothing is stored, but all who asked before it began share it. */
+  async #alone(
+    job: Job,
+    arrivedAt: number,
+    rescue: Resident<Held> | undefined,
+    onBegin?: (begunAt: number) => void,
+  ): Promise<Held> {
+    this.#options.counters.waitTimeouts++
+    const present = this.#alones.get(job.entryKey)
+    try {
+      if (present !== undefined && present.begunAt >= arrivedAt) {
+        onBegin?.(present.begunAt)
+        return await present.promise
+      }
+      const alone = { begunAt: performance.now(), promise: this.#compute(job).then(({ held }) => held) }
+      this.#alones.set(job.entryKey, alone)
+      onBegin?.(alone.begunAt)
+      const forget = (): void => {
+        if (this.#alones.get(job.entryKey) === alone) this.#alones.delete(job.entryKey)
+      }
+      // Deadlines of callers who came together pass one after the other: the result waits for the rest of them.
+      alone.promise.then(() => setTimeout(forget, ALONE_SHARED_MS).unref(), forget)
+      return await alone.promise
+    } catch (error) {
+      return this.#rescued(error, rescue)
+    }
+  }
+
+  #rescued(error: unknown, rescue: Resident<Held> | undefined): Held {
+    const { counters, report } = this.#options
+    if (rescue === undefined) {
+      report({ outcome: 'failed' })
+      throw error
+    }
+    counters.rescued++
+    report({ outcome: 'rescued', tier: 'redis', ageMs: Date.now() - rescue.createdAt })
+    return rescue.value
+  }
+
+  #begin(job: Job, seen: number | undefined): Promise<Begun> {
+    return job.store.begin(job.key, { ...this.#lease(job), seen })
+  }
+
+  #lease({ policy }: Job): { tags: readonly string[]; lifetimeMs: number; leaseMs: number } {
+    return { tags: policy.tags, lifetimeMs: lifetimeOf(policy, policy.ttlMs), leaseMs: policy.leaseMs }
+  }
+}
+
+function lifetimeOf({ staleWhileRevalidateMs, staleIfErrorMs }: LoadPolicy, ttlMs: number): number {
+  return ttlMs + Math.max(staleWhileRevalidateMs, staleIfErrorMs)
+}
+
+/** Whether a flight computes from data at least as new as the caller's arrival, as far as Redis could tell it. */
+function isCurrent(flight: Flight, reading: Reading<Held>, arrivedAt: number): boolean {
+  if (flight.begunAt === undefined || flight.begunAt >= arrivedAt) return true
+  if (reading.state === 'away' || flight.lease === undefined || reading.lease !== flight.lease) return false
+  return flight.snapshot?.dependencies.every(({ name, version }) => reading.versions.get(name) === version) === true
+}
+
+/** What the promise resolves to, or `undefined` at the deadline. */
+function before<T>(deadline: number, promise: Promise<T>): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), Math.max(0, deadline - performance.now()))
+  })
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer))
+}
