@@ -1,0 +1,7 @@
+export { isPayloadError, PayloadError, type PayloadProblem } from '../shared/payload.js'
+export type { CloseReason } from './connection.js'
+export type { StreamEvent, StreamRefusal } from './events.js'
+export { createNotifier, type Notifier, type StreamOptions } from './middleware.js'
+export type { NotifierOptions } from './options.js'
+export type { History, HistoryOptions, Message, NotifierService, NotifierStats, NotifyResult } from './service.js'
+export type { Notification } from './store.js'
