@@ -97,6 +97,7 @@ export function createMonitor(options: MonitorOptions): Monitor {
   let history: { readonly at: number; readonly keys: number }[] = []
 
   let looking: Promise<void> | undefined
+  let closing: Promise<void> | undefined
 
   const loop = createLoop({ every: everyMs, first: Math.min(everyMs, 1000), run: check })
   const offs = [
@@ -110,6 +111,7 @@ export function createMonitor(options: MonitorOptions): Monitor {
   }
 
   function check(): Promise<void> {
+    if (closing !== undefined) return Promise.resolve()
     looking ??= look().finally(() => {
       looking = undefined
     })
@@ -216,7 +218,6 @@ export function createMonitor(options: MonitorOptions): Monitor {
     }
   }
 
-  let closing: Promise<void> | undefined
   function close(): Promise<void> {
     closing ??= (async () => {
       for (const off of offs) off()

@@ -1,0 +1,257 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
+import { type Condition, createMonitor, type Monitor, type MonitorOptions } from '../../src/ops/index.js'
+import { createRedisManager, type RedisManager, type RedisManagerOptions } from '../../src/redis/index.js'
+import { startCluster } from '../support/cluster.js'
+import { eventually } from '../support/eventually.js'
+import { startProxy } from '../support/proxy.js'
+import { type RedisServer, startRedis } from '../support/redis-server.js'
+
+let server: RedisServer
+const managers: RedisManager[] = []
+const monitors: Monitor[] = []
+
+beforeAll(async () => {
+  server = await startRedis({ args: ['--maxmemory', '20mb', '--maxmemory-policy', 'allkeys-lru'] })
+})
+beforeEach(async () => {
+  const admin = server.client()
+  await admin.flushall()
+  await admin.config('RESETSTAT')
+})
+afterEach(async () => {
+  await Promise.all(monitors.splice(0).map((monitor) => monitor.close()))
+  await Promise.all(managers.splice(0).map((redis) => redis.close()))
+})
+afterAll(() => server.stop())
+
+async function connected(options: RedisManagerOptions = { url: server.url }): Promise<RedisManager> {
+  const redis = createRedisManager({ logger: false, ...options })
+  managers.push(redis)
+  await redis.ready('5s')
+  return redis
+}
+
+/** A monitor that looks when it is told to, and what it told. */
+function watched(redis: RedisManager, options: Partial<MonitorOptions> = {}) {
+  const told: string[] = []
+  const monitor = createMonitor({
+    redis,
+    every: '1h',
+    samples: 1,
+    thresholds: { hitRatio: false, slowCalls: false },
+    onAlert: ({ condition }) => void told.push(`+${condition}`),
+    onRecovery: ({ condition }) => void told.push(`-${condition}`),
+    ...options,
+  })
+  monitors.push(monitor)
+  return { monitor, told }
+}
+
+const raised = (monitor: Monitor): Condition[] => monitor.alerts().map(({ condition }) => condition)
+
+describe('createMonitor', () => {
+  it('tells of memory near its limit once, and once when it is over', async () => {
+    const { monitor, told } = watched(await connected())
+    await monitor.check()
+    expect(told).toEqual([])
+    const admin = server.client()
+    for (let i = 0; i < 14; i++) await admin.set(`filler:${i}`, 'x'.repeat(1_048_576))
+    for (let i = 0; i < 5; i++) await monitor.check()
+    expect(told).toEqual(['+memory'])
+    const [alert] = monitor.alerts()
+    expect(alert?.value).toBeGreaterThan(0.8)
+    expect(alert?.message).toMatch(/^Redis uses \d+(\.\d)? % of its memory limit$/)
+    await admin.flushall()
+    for (let i = 0; i < 5; i++) await monitor.check()
+    expect(told).toEqual(['+memory', '-memory'])
+    expect(monitor.alerts()).toEqual([])
+  })
+
+  it('tells of evictions, and of a poor hit ratio since the look before', async () => {
+    const { monitor, told } = watched(await connected(), { thresholds: { memory: false } })
+    const admin = server.client()
+    await monitor.check()
+    for (let i = 0; i < 40; i++) await admin.set(`filler:${i}`, 'x'.repeat(1_048_576))
+    for (let i = 0; i < 200; i++) await admin.get(`absent:${i}`)
+    await monitor.check()
+    expect(told.sort()).toEqual(['+evictions', '+hitRatio'])
+    await admin.set('a', '1')
+    for (let i = 0; i < 200; i++) await admin.get('a')
+    await monitor.check()
+    expect(monitor.alerts()).toEqual([])
+  })
+
+  it('tells of slow calls', async () => {
+    const admin = server.client()
+    await admin.config('SET', 'slowlog-log-slower-than', '0')
+    const { monitor, told } = watched(await connected(), { thresholds: { slowCalls: 1 } })
+    await monitor.check()
+    for (let i = 0; i < 10; i++) await admin.get('a')
+    await monitor.check()
+    await admin.config('SET', 'slowlog-log-slower-than', '10000')
+    expect(told).toEqual(['+slowCalls'])
+  })
+
+  it('tells of rejected connections', async () => {
+    const tight = await startRedis({ args: ['--maxclients', '4'] })
+    const { monitor, told } = watched(await connected({ url: tight.url }))
+    await monitor.check()
+    const extra = await Promise.all(Array.from({ length: 6 }, () => connected({ url: tight.url, connectTimeout: 300 })))
+    await monitor.check()
+    expect(told).toContain('+rejectedConnections')
+    expect(extra.some(({ available }) => !available)).toBe(true)
+    await Promise.all(extra.map((redis) => redis.close()))
+    await tight.stop()
+  }, 60_000)
+
+  it('tells at once of a lost connection, once, and of its return', async () => {
+    const own = await startRedis()
+    const redis = await connected({ url: own.url })
+    const { monitor, told } = watched(redis, { every: 100, samples: 2 })
+    await own.kill()
+    await eventually(() => expect(told).toEqual(['+connection']), { within: 1000 })
+    expect(monitor.alerts()[0]?.message).toMatch(/^Redis is down \(.+\)$/)
+    await own.restart()
+    await eventually(() => expect(told).toEqual(['+connection', '-connection']), { within: 10_000 })
+    await own.stop()
+  })
+
+  it('tells of a Redis that answers slowly, although nothing is sent to it any more', async () => {
+    const proxy = await startProxy(server.port)
+    const redis = await connected({ url: proxy.url })
+    const { monitor, told } = watched(redis)
+    await monitor.check()
+    proxy.latency(200)
+    await eventually(async () => {
+      await redis.attempt(
+        'read',
+        (client) => client.get('a'),
+        () => null,
+      )
+      expect(told).toEqual(['+latency'])
+    })
+    proxy.pass()
+    await eventually(() => redis.available)
+    await eventually(async () => {
+      await monitor.check()
+      expect(told).toEqual(['+latency', '-latency'])
+    })
+    await proxy.stop()
+  })
+
+  it('measures latency above its threshold where commands may take that long', async () => {
+    const proxy = await startProxy(server.port)
+    const redis = await connected({ url: proxy.url, commandTimeout: 1000 })
+    const { monitor, told } = watched(redis)
+    proxy.latency(150)
+    await monitor.check()
+    expect(told).toEqual(['+latency'])
+    expect(monitor.alerts()[0]?.value).toBeGreaterThan(140)
+    await proxy.stop()
+  })
+
+  it('emits what it tells, shows it in health, and survives callbacks that throw', async () => {
+    const own = await startRedis()
+    const redis = await connected({ url: own.url })
+    const emitted: string[] = []
+    redis.on('monitor.alert', ({ condition }) => void emitted.push(condition))
+    const monitor = createMonitor({
+      redis,
+      every: '1h',
+      onAlert: () => {
+        throw new Error('pager is down')
+      },
+    })
+    monitors.push(monitor)
+    await own.kill()
+    await eventually(() => expect(raised(monitor)).toEqual(['connection']))
+    expect(emitted).toEqual(['connection'])
+    const [source] = redis.sources()
+    expect(source?.status()).toMatchObject({ status: 'warn', values: { alerts: 1 } })
+    await monitor.close()
+    expect(redis.sources()).toEqual([])
+    await own.stop()
+  })
+
+  it('says at once that Redis is away when it is from the start', async () => {
+    const redis = createRedisManager({ env: {}, logger: false })
+    managers.push(redis)
+    const { told } = watched(redis)
+    await eventually(() => expect(told).toEqual(['+connection']))
+  })
+
+  it('sums over a Cluster', async () => {
+    const cluster = await startCluster()
+    const redis = await connected({ cluster: { nodes: cluster.nodes } })
+    const { monitor, told } = watched(redis)
+    await monitor.check()
+    expect(monitor.latest()?.stats.servers).toHaveLength(3)
+    expect(told).toEqual([])
+    await monitor.close()
+    await redis.close()
+    await cluster.stop()
+  }, 60_000)
+
+  it('refuses options it does not know', async () => {
+    const redis = await connected()
+    expect(() => createMonitor({ redis, evry: 1 } as never)).toThrow('createMonitor: "evry" is not an option')
+    expect(() => createMonitor({ redis, every: '1ms' })).toThrow('createMonitor: "every" must be')
+    expect(() => createMonitor({ redis, thresholds: { memory: 'x' as never } })).toThrow(
+      'createMonitor: thresholds: "memory"',
+    )
+  })
+})
+
+describe('a monitor of the fleet', () => {
+  const fill = async () => {
+    for (let i = 0; i < 14; i++) await server.client().set(`filler:${i}`, 'x'.repeat(1_048_576))
+  }
+
+  it('tells once for all processes, and another one goes on where it stopped', async () => {
+    const fleet = await Promise.all([connected(), connected(), connected()])
+    const told: string[] = []
+    const onAlert = ({ condition }: { condition: string }): void => void told.push(`+${condition}`)
+    const onRecovery = ({ condition }: { condition: string }): void => void told.push(`-${condition}`)
+    const all = fleet.map((redis) => watched(redis, { scope: 'fleet', onAlert, onRecovery }).monitor)
+    const lookAll = () => Promise.all(all.map((monitor) => monitor.check()))
+    await lookAll()
+    await fill()
+    await lookAll()
+    await lookAll()
+    expect(told).toEqual(['+memory'])
+    const owner = all.find((monitor) => monitor.alerts().length > 0) as Monitor
+    await owner.close()
+    await lookAll()
+    await lookAll()
+    expect(told).toEqual(['+memory'])
+    expect(all.filter((monitor) => monitor !== owner && raised(monitor).includes('memory'))).toHaveLength(1)
+    await server.client().eval("for _, key in ipairs(redis.call('KEYS', 'filler:*')) do redis.call('DEL', key) end", 0)
+    await lookAll()
+    expect(told).toEqual(['+memory', '-memory'])
+  })
+
+  it('tells of a lost connection from one process', async () => {
+    const own = await startRedis()
+    const fleet = await Promise.all([1, 2, 3].map(() => connected({ url: own.url })))
+    const told: string[] = []
+    const onAlert = ({ condition }: { condition: string }): void => void told.push(condition)
+    const all = fleet.map((redis) => watched(redis, { scope: 'fleet', onAlert }).monitor)
+    await Promise.all(all.map((monitor) => monitor.check()))
+    await own.kill()
+    await eventually(() => fleet.every(({ available }) => !available))
+    await Promise.all(all.map((monitor) => monitor.check()))
+    expect(told).toEqual(['connection'])
+    await own.stop()
+  })
+
+  it('takes foreign bytes for no alerts', async () => {
+    const redis = await connected()
+    for (const bytes of ['{', '[null,1,{}]', '[{"condition":"__proto__","message":"x","since":"x"}]', '"x"']) {
+      await server.client().set(redis.keys.key('monitor', 'standing', 'default'), bytes)
+      const { monitor } = watched(redis, { scope: 'fleet' })
+      await monitor.check()
+      expect(monitor.alerts()).toEqual([])
+      await monitor.close()
+    }
+  })
+})
