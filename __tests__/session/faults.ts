@@ -238,7 +238,7 @@ export async function inject(candidate: Candidate, fault: Fault): Promise<Outcom
 
 /** Whether the user of before is found again, within the time a failover may take. */
 async function settled(url: string, cookie: string, forgotten: boolean): Promise<boolean> {
-  const deadline = performance.now() + (forgotten ? 1500 : 12_000)
+  const deadline = performance.now() + (forgotten ? 1500 : 30_000)
   while (performance.now() < deadline) {
     if ((await ask(url, 'GET', '/', cookie)).body === 'ann') return true
     await sleep(50)

@@ -1,7 +1,8 @@
 import type { Session, SessionData } from 'express-session'
 import { isSessionUnavailable } from './errors.js'
+import { type Holder, LiveSession } from './live.js'
 import type { Facts } from './record.js'
-import type { Holder, RedisSessionStore } from './store.js'
+import type { RedisSessionStore } from './store.js'
 
 interface Response {
   readonly headersSent: boolean
@@ -34,8 +35,9 @@ export function commitFirst(
   generating.generate = (request) => {
     const replaces = request.session !== undefined
     generate(request)
-    const session = store.hold(request, request.sessionID as string, request.session as SessionData)
-    store.minted(session, factsOf(request))
+    const session = new LiveSession(request, request.sessionID as string, request.session as SessionData)
+    LiveSession.mint(session, factsOf(request))
+    request.session = session
     if (request.res !== undefined) holdBack(request, request.res, saveUninitialized || replaces)
   }
 
@@ -44,7 +46,7 @@ export function commitFirst(
     let ended = false
     response.end = (...args: unknown[]): unknown => {
       const finish = (): unknown => end.apply(response, args)
-      const session = request.session as (Session & SessionData) | undefined
+      const session = (request.session ?? undefined) as (Session & SessionData) | undefined
       const settled = ended || session === undefined || store.originOf(session) !== undefined
       ended = true
       if (settled || response.headersSent || !(evenEmpty || holdsData(session))) return finish()

@@ -26,6 +26,7 @@ import { refuse } from './refuse.js'
 import { type Lifecycle, RequestSessions } from './request-sessions.js'
 import { type Sessions, sessionsOn } from './sessions.js'
 import { type ConnectRedisStore, RedisSessionStore } from './store.js'
+import { endUnchanged } from './unchanged.js'
 
 export type CookieOptions = expressSession.CookieOptions
 
@@ -187,6 +188,7 @@ export function redisSession(options: RedisSessionOptions): RedisSessionMiddlewa
       req.res.clearCookie(name, { ...rest, secure: secure === 'auto' ? req.secure : secure === true } as never)
     },
   }
+  const lazy = !resave && !rolling
   const renewal = renewAfter === false ? 0 : toMs(renewAfter)
   let advised = false
 
@@ -210,6 +212,7 @@ export function redisSession(options: RedisSessionOptions): RedisSessionMiddlewa
         if (req.session === undefined) return next()
         req.sessions.state = 'ready'
         const record = store.originOf(req.session)?.record
+        if (record !== undefined && lazy) endUnchanged(store, req, res)
         if (record === undefined) newcomer(req, !asked)
         // The cookie has the id of before: its client has not seen, or not stored, the new one yet.
         else if (record.id !== req.sessionID) store.renamed(req.session, record)

@@ -256,34 +256,47 @@ export class SessionRepository {
     }
   }
 
+  /** Facts that cannot be read are none: then the session is nobody's. */
+  #facts(meta: Buffer, address: Address): Facts {
+    const opened = this.#settings.codec.open(meta, place(address, 'meta', 0))
+    const facts = 'text' in opened ? parseObject(opened.text) : undefined
+    if (facts === undefined) this.#corrupt('the facts of a session cannot be read')
+    return facts ?? {}
+  }
+
   #decode(id: string, address: Address, reply: scripts.FoundReply): Found {
-    const [, version, data, meta, begun, made, deadline, idle, seen, now, touched] = reply
-    const at = Number(version)
-    const { codec } = this.#settings
-    const opened = codec.open(data, place(address, 'data', at))
-    const openedFacts = codec.open(meta, place(address, 'meta', 0))
-    if (unknownKey(opened) || unknownKey(openedFacts)) return { status: 'unavailable', reason: 'unknown-key' }
+    const [, data, meta, numbers] = reply
+    const { codec, statistics } = this.#settings
+    const [version = 0, begunAt = 0, idMadeAt = 0, deadline = 0, idle = 0, lastSeen = 0, now = 0, touched = 0] = numbers
+      .toString('latin1')
+      .split(' ')
+      .map(Number)
+    const opened = codec.open(data, place(address, 'data', version))
+    if (unknownKey(opened)) return { status: 'unavailable', reason: 'unknown-key' }
     const parsed = 'text' in opened ? parseObject(opened.text) : undefined
-    const facts = 'text' in openedFacts ? parseObject(openedFacts.text) : undefined
     // The record is kept: a mistake in the roll-out of a key must not cost the sessions.
-    if (!('text' in opened) || parsed === undefined || facts === undefined) {
-      return this.#corrupt('the data of a session cannot be read')
-    }
+    if (!('text' in opened) || parsed === undefined) return this.#corrupt('the data of a session cannot be read')
     if (opened.outdated) void this.reseal(address)
-    if (touched.toString() === '1') this.#settings.statistics.seen(address.hash, Number(now) + Number(idle))
+    if (touched === 1) statistics.seen(address.hash, now + idle)
+    const readFacts = (): Facts => this.#facts(meta, address)
+    let facts: Facts | undefined
     const record: SessionRecord = {
       id,
       address,
       json: opened.text,
       data: parsed,
-      facts,
-      version: at,
-      begunAt: Number(begun),
-      idMadeAt: Number(made),
-      deadline: Number(deadline),
-      lastSeen: Number(seen),
-      idle: Number(idle),
-      now: Number(now),
+      // Most requests do not ask.
+      get facts() {
+        facts ??= readFacts()
+        return facts
+      },
+      version,
+      begunAt,
+      idMadeAt,
+      deadline,
+      lastSeen,
+      idle,
+      now,
     }
     return { status: 'found', record }
   }

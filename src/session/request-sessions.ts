@@ -3,6 +3,7 @@ import type { Exchange } from './commit.js'
 import type { SessionCore } from './core.js'
 import { SessionEndedError, SessionUnavailableError } from './errors.js'
 import type { Degraded } from './fallback.js'
+import { LiveSession } from './live.js'
 import type { Facts } from './record.js'
 import { idOfUser, type UserRef } from './sessions.js'
 import type { RedisSessionStore } from './store.js'
@@ -54,13 +55,13 @@ export class RequestSessions {
     if (this.#degraded !== undefined) return this.#degraded.userId
     const session = this.#session
     if (session === undefined) return undefined
-    return this.#shared.store.originOf(session)?.facts.userId ?? this.#shared.userOf(session)
+    return this.#shared.store.factsOf(session).userId ?? this.#shared.userOf(session)
   }
 
   /** When the user last proved who they are. */
   get authenticatedAt(): Date | undefined {
     const session = this.#session
-    const at = session === undefined ? undefined : this.#shared.store.originOf(session)?.facts.authenticatedAt
+    const at = session === undefined ? undefined : this.#shared.store.factsOf(session).authenticatedAt
     return at === undefined ? undefined : new Date(at)
   }
 
@@ -192,7 +193,7 @@ export class RequestSessions {
     const { core, store } = this.#shared
     if (store.originOf(session) === undefined) {
       // express-session sends the cookie of a session without data only where its id has changed.
-      store.rename(session, core.mint())
+      LiveSession.rename(session, core.mint())
       const error = await saved(session)
       if (error !== undefined) throw error
     }

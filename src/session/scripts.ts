@@ -25,19 +25,8 @@ local function death(record, generation)
 end
 `
 
-export type FoundReply = readonly [
-  status: Buffer,
-  version: Buffer,
-  data: Buffer,
-  meta: Buffer,
-  begun: Buffer,
-  made: Buffer,
-  deadline: Buffer,
-  idle: Buffer,
-  seen: Buffer,
-  now: Buffer,
-  touched: Buffer,
-]
+/** found, data, facts, and the rest as one text of numbers: each reply of its own would be an object to make. */
+export type FoundReply = readonly [status: Buffer, data: Buffer, meta: Buffer, numbers: Buffer]
 export type ReadReply = readonly [status: Buffer, successor?: Buffer] | FoundReply
 
 // KEYS record, generation, index. ARGV hash, ms after which to touch or -1 for never.
@@ -59,7 +48,7 @@ if after >= 0 and now - seen >= after then
   redis.pcall('PEXPIRE', KEYS[1], text(ttl))
   if s[11] == '1' then redis.pcall('ZADD', KEYS[3], 'XX', text(now + ttl), ARGV[1]) end
 end
-return {'found', s[1], s[4] or '', s[5] or '', s[6] or '0', s[7] or '0', s[3], text(idle), text(seen), text(now), touched}`,
+return {'found', s[4] or '', s[5] or '', table.concat({s[1], s[6] or 0, s[7] or 0, s[3], text(idle), text(seen), text(now), touched}, ' ')}`,
 })
 
 /** saved, alias and the successor, conflict and what is stored, or why the session is dead. */

@@ -1,9 +1,10 @@
 import { RedisStore } from 'connect-redis'
-import { Cookie, Session, type SessionData, Store } from 'express-session'
+import { Cookie, type SessionData, Store } from 'express-session'
 import type { RedisManager } from '../redis/index.js'
 import { ioredisShaped, nodeRedisShaped, type SessionWrite } from './adapter.js'
 import type { SessionCore } from './core.js'
 import type { SessionEnd } from './events.js'
+import { type Holder, LiveSession, type Origin, Originated } from './live.js'
 import { once } from './once.js'
 import type { Facts, SessionRecord } from './record.js'
 import { checkSize } from './size.js'
@@ -24,28 +25,7 @@ export interface StoreSettings {
   readonly userOf: (session: SessionData) => string | undefined
 }
 
-/** What is known of a session object. */
-export interface Origin {
-  /** What is stored, as far as this request knows, and at which version. */
-  readonly json: string
-  readonly version: number
-  readonly idle: number
-  readonly facts: Facts
-  /** Absent where this request created the session. */
-  readonly record?: SessionRecord | undefined
-  /** Whether this request wrote `json`. */
-  readonly written?: boolean
-}
-
 type Callback<T = unknown> = (error?: unknown, result?: T) => void
-
-/** What {@link Session} asks of a request. */
-export interface Holder {
-  sessionID?: string | undefined
-  session?: unknown
-  sessionStore?: unknown
-  readonly res?: { readonly headersSent: boolean }
-}
 
 /**
  * The store express-session talks to. It hands everything to connect-redis and adds what connect-redis leaves open:
@@ -54,11 +34,6 @@ export interface Holder {
 export class RedisSessionStore extends Store {
   readonly #settings: StoreSettings
   readonly #inner: Store
-  readonly #origins = new WeakMap<object, Origin>()
-  /** Sessions that are not stored yet, with what their user is known by. */
-  readonly #minted = new WeakMap<object, Facts>()
-  readonly #ids = new WeakMap<object, string>()
-  readonly #holders = new WeakMap<object, Holder>()
   readonly #offs: readonly (() => void)[]
   #announced: boolean
   /** Whether the load that is being started restarts the idle time. */
@@ -111,36 +86,21 @@ export class RedisSessionStore extends Store {
   }
 
   originOf(session: object): Origin | undefined {
-    return this.#origins.get(session)
+    return Originated.of(session)
   }
 
-  /** A session that express-session generated: its first write creates it. */
-  minted(session: object, facts: Facts): void {
-    this.#minted.set(session, facts)
-  }
-
-  /** Replaces the session of a request that has none yet, or another; its id can change later. */
-  hold(holder: Holder, id: string, data: SessionData): Session & SessionData {
-    const session = Object.create(Session.prototype, {
-      req: { value: holder },
-      id: { get: () => this.#ids.get(session) },
-    }) as Session & SessionData
-    for (const key of Object.keys(data)) {
-      if (!(key in session)) (session as unknown as Record<string, unknown>)[key] = data[key as keyof SessionData]
-    }
-    this.#ids.set(session, id)
-    this.#holders.set(session, holder)
-    holder.session = session
-    return session
+  /** Facts of a session object, stored or not. */
+  factsOf(session: object): Facts {
+    const origin = Originated.of(session)
+    return origin?.facts ?? origin?.record?.facts ?? LiveSession.mintedOf(session) ?? {}
   }
 
   /** The session goes on under another id, stored as said. What it was read as stays what its changes count from. */
   renamed(session: object, record: SessionRecord): void {
-    const { facts, id } = record
-    const { json, idle } = this.#origins.get(session) ?? record
+    const { json, idle } = Originated.of(session) ?? record
     const version = json === record.json ? record.version : -1
-    this.#origins.set(session, { json, version, idle, facts, record, written: true })
-    this.rename(session, id)
+    Originated.set(session, { json, version, idle, record, written: true })
+    LiveSession.rename(session, record.id)
   }
 
   override get(id: string, callback?: Callback<SessionData | null>): void {
@@ -148,7 +108,7 @@ export class RedisSessionStore extends Store {
   }
 
   override set(id: string, session: SessionData, callback?: Callback): void {
-    const origin = this.#origins.get(session)
+    const origin = Originated.of(session)
     try {
       // express-session saves a session of a new id once more at the end of the response.
       if (origin?.written === true && origin.json === JSON.stringify(session)) return callback?.()
@@ -160,7 +120,7 @@ export class RedisSessionStore extends Store {
   }
 
   override touch(id: string, session: SessionData, callback?: () => void): void {
-    const origin = this.#origins.get(session)
+    const origin = Originated.of(session)
     // Loading it has restarted the idle time, unless its length is what the request changed.
     if (origin !== undefined && origin.idle === this.#nominalIdle(session)) return callback?.()
     if (origin !== undefined) return this.set(id, session, callback)
@@ -207,10 +167,12 @@ export class RedisSessionStore extends Store {
     if (typeof expires === 'string') cookie.expires = new Date(expires)
     cookie.originalMaxAge = originalMaxAge ?? null
     data.cookie = cookie
-    const session = this.hold(request as Holder, request.sessionID, data)
-    const origin = this.#origins.get(data)
-    if (origin !== undefined) this.#origins.set(session, origin)
-    return session
+    const session = new LiveSession(request as Holder, request.sessionID, data)
+    const origin = Originated.of(data)
+    if (origin !== undefined) Originated.set(session, origin)
+    const live = session as unknown as ReturnType<Store['createSession']>
+    ;(request as Holder).session = live
+    return live
   }
 
   close(): void {
@@ -219,28 +181,20 @@ export class RedisSessionStore extends Store {
 
   /** A new session in which another log-in than ours has put a user, such as Passport's: the id becomes one of theirs. */
   #claim(id: string, session: SessionData): string {
-    const facts = this.#minted.get(session)
-    const holder = this.#holders.get(session)
-    if (facts === undefined || facts.userId !== undefined || holder === undefined) return id
+    const facts = LiveSession.mintedOf(session)
+    if (facts === undefined || facts.userId !== undefined || !LiveSession.is(session)) return id
     const userId = this.#settings.userOf(session)
-    if (userId === undefined || holder.res?.headersSent === true) return id
-    this.#minted.set(session, { ...facts, userId, authenticatedAt: Date.now() })
+    if (userId === undefined || session.req.res?.headersSent === true) return id
+    LiveSession.mint(session, { ...facts, userId, authenticatedAt: Date.now() })
     const claimed = this.#settings.core.mint(userId)
-    this.rename(session, claimed)
+    LiveSession.rename(session, claimed)
     return claimed
-  }
-
-  /** Another id for a session that is not stored yet. */
-  rename(session: object, id: string): void {
-    this.#ids.set(session, id)
-    const holder = this.#holders.get(session)
-    if (holder?.session === session) holder.sessionID = id
   }
 
   #parse(record: SessionRecord): SessionData {
     const data = { ...record.data, cookie: record.data.cookie ?? {} } as SessionData
-    const { json, version, facts } = record
-    this.#origins.set(data, { json, version, idle: this.#nominalIdle(data), facts, record })
+    const { json, version } = record
+    Originated.set(data, { json, version, idle: this.#nominalIdle(data), record })
     return data
   }
 
@@ -248,9 +202,9 @@ export class RedisSessionStore extends Store {
     const { core, redis, userOf } = this.#settings
     const json = JSON.stringify(session)
     checkSize(json, session, core.maxBytes)
-    const origin = this.#origins.get(session)
-    const minted = this.#minted.get(session)
-    if (origin !== undefined && origin.facts.userId === undefined && userOf(session) !== undefined) {
+    const origin = Originated.of(session)
+    const minted = LiveSession.mintedOf(session)
+    if (origin !== undefined && userOf(session) !== undefined && this.factsOf(session).userId === undefined) {
       redis.warn(
         'HOLDFAST_SESSION_SAME_ID',
         'a user was put into a session that keeps its id: session fixation is possible, and the session is not among ' +
@@ -266,9 +220,9 @@ export class RedisSessionStore extends Store {
       // Whoever sets plain data through the store's own methods means to write it, as with connect-redis.
       replace: minted === undefined,
       saved: (version) => {
-        const facts = origin?.facts ?? minted ?? {}
         const idle = this.#nominalIdle(session)
-        this.#origins.set(session, { json, version, idle, facts, record: origin?.record, written: true })
+        const facts = origin?.facts ?? minted
+        Originated.set(session, { json, version, idle, record: origin?.record, facts, written: true })
       },
       gone: () => {},
     }
