@@ -4,7 +4,7 @@ import { createIdentify } from './identify.js'
 import type { HttpOptions } from './options.js'
 import { costOf } from './plan.js'
 import type { Policy } from './policy.js'
-import type { Principal } from './principal.js'
+import { authenticatedUser, type Principal } from './principal.js'
 import type { RequestLike } from './request.js'
 
 /** Who pays for a request, by which policies, how much. */
@@ -23,23 +23,38 @@ export interface Attribution<Req> {
   find(req: Req): Promise<Charge | 'free' | 'denied'>
 }
 
+const MAX_KEPT = 5000
+
 export function createAttribution<Req extends RequestLike, Res extends ServerResponse>(
   options: HttpOptions<Req, Res>,
   naming: Naming,
 ): Attribution<Req> {
   const { policies, cost, skip, allowed, denied } = options
   const identify = createIdentify(options)
-  const known = identify.atOnce
   const free = skip === undefined && allowed === undefined && denied === undefined
+  const known = free && typeof policies !== 'function' && typeof cost === 'number' ? { policies, cost } : undefined
+  const kept = new Map<string, Charge>()
 
+  /** Callers come again, and what is charged to an address does not change. */
+  function chargeOf(req: Req, find: (req: Req) => Principal, of: Pick<Charge, 'policies' | 'cost'>): Charge {
+    const ip = authenticatedUser(req) === undefined ? req.ip : undefined
+    const before = ip === undefined ? undefined : kept.get(ip)
+    if (before !== undefined) {
+      identify.advise(req)
+      return before
+    }
+    const principal = find(req)
+    const charge = { principal, key: keyFor(naming, principal), ...of }
+    if (ip !== undefined) {
+      if (kept.size >= MAX_KEPT) kept.clear()
+      kept.set(ip, charge)
+    }
+    return charge
+  }
+
+  const find = identify.atOnce
   return {
-    atOnce:
-      known !== undefined && free && typeof policies !== 'function' && typeof cost === 'number'
-        ? (req) => {
-            const principal = known(req)
-            return { principal, key: keyFor(naming, principal), policies, cost }
-          }
-        : undefined,
+    atOnce: known !== undefined && find !== undefined ? (req) => chargeOf(req, find, known) : undefined,
     async find(req) {
       if ((await skip?.(req)) === true || (await allowed?.(req)) === true) return 'free'
       if ((await denied?.(req)) === true) return 'denied'

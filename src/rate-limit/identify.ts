@@ -18,6 +18,8 @@ export interface Identify<Req> {
   /** Where there are no functions to ask. */
   readonly atOnce: ((req: Req) => Principal) | undefined
   find(req: Req): Promise<Principal>
+  /** Looks for a wrong `trust proxy`; `find` does so by itself. */
+  advise(req: Req): void
 }
 
 export function createIdentify<Req extends RequestLike>(options: IdentifyOptions<Req>): Identify<Req> {
@@ -34,6 +36,7 @@ export function createIdentify<Req extends RequestLike>(options: IdentifyOptions
   }
 
   return {
+    advise,
     atOnce: key === undefined && user === undefined ? (req) => principalOf(req, authenticatedUser(req)) : undefined,
     async find(req) {
       const own = idText('"key"', await key?.(req))

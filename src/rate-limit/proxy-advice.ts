@@ -6,10 +6,11 @@ import type { RequestLike } from './request.js'
  * limits either nobody or everybody. See "Behind a proxy" in docs/rate-limit.md.
  */
 export function proxyAdvice(redis: RedisManager): (req: RequestLike) => void {
+  let trust: unknown
   let silent = false
   return (req) => {
     if (silent || req.app === undefined) return
-    const trust = req.app.get('trust proxy')
+    trust ??= req.app.get('trust proxy') ?? false
     if (trust === true) {
       silent = true
       redis.warn(
@@ -17,7 +18,9 @@ export function proxyAdvice(redis: RedisManager): (req: RequestLike) => void {
         '"trust proxy" is true, so clients choose their own address and are not limited; name the proxies or their ' +
           'number instead (docs/rate-limit.md#behind-a-proxy)',
       )
-    } else if (req.headers['x-forwarded-for'] !== undefined && (trust === undefined || trust === false)) {
+    } else if (trust !== false) {
+      silent = true
+    } else if (req.headers['x-forwarded-for'] !== undefined) {
       silent = true
       redis.warn(
         'HOLDFAST_TRUST_PROXY_OFF',

@@ -16,6 +16,8 @@ const V4_WITH_PORT = /^(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}):\d{1,5}$/
 export function normaliseAddress(text: unknown): string | undefined {
   if (typeof text !== 'string' || text.length > MAX_TEXT) return undefined
   if (isIPv4(text)) return text
+  // How a dual-stack socket names an IPv4 client; other spellings of the same take the long way.
+  if (text.startsWith('::ffff:') && isIPv4(text.slice(7))) return text.slice(7)
   const bare = withoutPort(text)
   if (isIPv4(bare)) return bare
   const address = withoutZone(bare)
