@@ -19,8 +19,11 @@ const SYSTEMS: readonly (readonly [RegExp, string])[] = [
 /** Browser and system without versions: browsers update themselves. Other clients are their first word. */
 export function agentFamily(userAgent: string | undefined): string | undefined {
   if (userAgent === undefined) return undefined
-  const text = userAgent.slice(0, 512)
+  const text = userAgent.slice(0, MAX_LENGTH)
   const find = (list: typeof BROWSERS): string | undefined => list.find(([pattern]) => pattern.test(text))?.[1]
   const browser = find(BROWSERS) ?? /^[\w.-]{1,40}/.exec(text)?.[0] ?? 'other'
   return `${browser}/${find(SYSTEMS) ?? 'other'}`
 }
+
+/** Longer headers are no browser's, and patterns need not read them. */
+const MAX_LENGTH = 512

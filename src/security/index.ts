@@ -17,7 +17,7 @@ export type { SecurityEventsDropped } from './events.js'
 export type { ExportFormat } from './export.js'
 export type { DetectorOverride, Revocation } from './guard.js'
 export type { IntegrityKey, IntegrityOptions, Seal } from './integrity.js'
-export { createSecurityLog, type SecurityLog, type SecurityLogStats } from './log.js'
+export { createSecurityLog } from './log.js'
 export type { LoginOptions } from './login/middleware.js'
 export {
   type SecurityMiddleware,
@@ -28,6 +28,7 @@ export type { SecurityLogOptions } from './options.js'
 export type { SecurityPage, SecurityQuery } from './query.js'
 export type { RequestSecurity } from './request-context.js'
 export type { Restriction } from './restrictions.js'
+export type { SecurityLog, SecurityLogStats } from './security-log.js'
 export type { PinoLike, SecuritySink, SinkOption } from './sink.js'
 export type { MissingEvents, Verification, VerifyOptions } from './verify.js'
 export {

@@ -14,6 +14,8 @@ const ANSI = /[\x1b\x9b][[\]()#;?]*(?:\d{1,4}(?:;\d{0,4})*)?[\dA-PR-TZcf-nq-uy=>
 const LINES = /[\t-\r\u0085\u2028\u2029]+/g
 /** The other controls, zero-width and bidirectional characters: they hide text or what it says. */
 const HIDING = /[\p{Cc}\p{Cf}]/gu
+/** Cheaper to ask first: most texts are printable ASCII. */
+const UNUSUAL = /[^ -~]/
 const CONTROL = /[\p{Cc}\p{Cf}\u2028\u2029]/u
 
 export interface TextOptions {
@@ -26,7 +28,7 @@ export interface TextOptions {
 export function cleanText(text: string, { max = MAX_TEXT, cards = true }: TextOptions = {}): string {
   const head = text.length > MAX_SCANNED ? text.slice(0, MAX_SCANNED) : text
   let clean = maskSecrets(head, { cards })
-  if (CONTROL.test(clean)) {
+  if (UNUSUAL.test(clean) && CONTROL.test(clean)) {
     clean = clean.replace(ANSI, '').replace(LINES, ' ').replace(HIDING, '')
     // What hid between control characters shows only now.
     clean = maskSecrets(clean, { cards })

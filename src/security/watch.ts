@@ -27,7 +27,8 @@ export interface Watch {
 }
 
 const MAX_WAITING = 10_000
-const BATCH = 100
+/** Measures per round trip: each is up to five commands on a connection that requests wait for, too. */
+const BATCH_MEASURES = 120
 const MAX_COOLDOWNS = 10_000
 
 export function createWatch({ redis, counters, detectors, allowed, onFound }: WatchOptions): Watch {
@@ -43,20 +44,24 @@ export function createWatch({ redis, counters, detectors, allowed, onFound }: Wa
       setImmediate(resolve)
     })
     while (waiting.length > 0 && !closed) {
-      const batch = waiting.slice(0, BATCH)
-      waiting = waiting.slice(BATCH)
+      const started = performance.now()
       try {
-        await judge(batch)
+        await judge()
       } catch (error) {
         redis.warn('HOLDFAST_SECURITY_DETECTOR', `a detector threw: ${String((error as Error)?.name)}`)
       }
+      // Under a flood detectors take half of what Redis could give them, and leave the rest to requests.
+      const took = performance.now() - started
+      if (waiting.length > 0 && took > 1) await pause(took)
     }
   }
 
-  async function judge(signals: readonly Signal[]): Promise<void> {
+  async function judge(): Promise<void> {
     const asked: Asked[] = []
     const questions: { detector: Detector; signal: Signal; from: number; to: number }[] = []
-    for (const signal of signals) {
+    let taken = 0
+    while (taken < waiting.length && asked.length < BATCH_MEASURES) {
+      const signal = waiting[taken++] as Signal
       for (const detector of detectors) {
         const measures = safely(detector, () => detector.measure(signal)) ?? []
         if (measures.length === 0) continue
@@ -65,6 +70,7 @@ export function createWatch({ redis, counters, detectors, allowed, onFound }: Wa
         questions.push({ detector, signal, from, to: asked.length })
       }
     }
+    waiting = waiting.slice(taken)
     if (asked.length === 0) return
     const readings = await counters.apply(asked)
     for (const { detector, signal, from, to } of questions) report(detector, signal, readings.slice(from, to))
@@ -103,7 +109,9 @@ export function createWatch({ redis, counters, detectors, allowed, onFound }: Wa
     push(signal) {
       if (closed || !allow(signal)) return
       if (waiting.length >= MAX_WAITING) {
-        dropped++
+        if (dropped++ === 0) {
+          redis.warn('HOLDFAST_SECURITY_SIGNALS', 'detectors cannot keep up; events are recorded, some are not judged')
+        }
         return
       }
       waiting.push(signal)
@@ -127,6 +135,12 @@ export function createWatch({ redis, counters, detectors, allowed, onFound }: Wa
       return true
     }
   }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms)
+  })
 }
 
 /** Names a subject, for maps and keys. */
