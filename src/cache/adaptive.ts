@@ -48,7 +48,7 @@ export class Adaptive {
       const { job, createdAt, freshUntil, reads } = popular
       const window = Math.max((freshUntil - createdAt) * 0.1, 2 * this.#everyMs)
       if (now < freshUntil - window) continue
-      if (now < freshUntil && reads >= this.#options.minReads) this.#options.loader().refresh(job, createdAt)
+      if (now < freshUntil && reads >= this.#options.minReads) this.#options.loader().refresh(job, popular)
       else if (now >= freshUntil || reads < this.#options.minReads) this.#popular.delete(key)
     }
   }

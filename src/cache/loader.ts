@@ -5,7 +5,7 @@ import { type FreshnessPolicy, judge, timesOf } from './freshness.js'
 import type { MemoryFallback } from './memory.js'
 import { SharedReads } from './reads.js'
 import type { CacheCounters } from './stats.js'
-import type { Begun, Reading, Snapshot, Store } from './store.js'
+import { type Begun, type Mark, markOf, NO_MARK, type Reading, type Snapshot, type Store } from './store.js'
 import type { Resident } from './tier.js'
 import { costOf, type Held, type Packed, type Values } from './values.js'
 
@@ -73,6 +73,8 @@ interface Computed {
 
 const RETRY = Symbol('retry')
 const COOL_DOWN_MS = 500
+/** Of a key that others change all the time. */
+const MAX_ATTEMPTS = 20
 const ALONE_SHARED_MS = 500
 
 /** Reads through, computing once per key: in this process by sharing, among processes by a lease. */
@@ -90,7 +92,7 @@ export class Loader {
   async load(job: Job): Promise<unknown> {
     const arrivedAt = performance.now()
     const deadline = arrivedAt + job.policy.waitMs
-    for (;;) {
+    for (let attempt = 1; ; attempt++) {
       const reading = await this.#reads.read(job.store, job.key, job.entryKey, job.policy.tags)
       if (reading.state === 'away') return (await this.#loadAway(job)).take()
       let rescue: Resident<Held> | undefined
@@ -99,10 +101,10 @@ export class Loader {
         if (served !== undefined) return served.take()
         if (this.#judge(job, reading.resident) === 'rescue') rescue = reading.resident
       }
+      if (attempt > MAX_ATTEMPTS) return (await this.#alone(job, arrivedAt, rescue)).take()
       const flight = this.#flights.get(job.entryKey)
       if (flight === undefined) {
-        const seen = reading.state === 'found' ? reading.resident.createdAt : reading.createdAt
-        const held = await this.#fly(job, (own) => this.#lead(job, own, { seen, deadline, rescue }))
+        const held = await this.#fly(job, (own) => this.#lead(job, own, { seen: reading.mark, deadline, rescue }))
         if (held !== RETRY) return held.take()
       } else {
         const held = await before(deadline, flight.promise)
@@ -118,7 +120,7 @@ export class Loader {
   }
 
   /** Renews in the background, unless somebody else does. */
-  refresh(job: Job, seen: number): void {
+  refresh(job: Job, seen: { readonly createdAt: number }): void {
     const { counters, maxRefreshes, onRefreshError } = this.#options
     if (this.#refreshing.has(job.entryKey) || this.#refreshing.size >= maxRefreshes) return
     this.#refreshing.add(job.entryKey)
@@ -127,7 +129,7 @@ export class Loader {
       setTimeout(() => this.#refreshing.delete(job.entryKey), COOL_DOWN_MS).unref()
     }
     const work = async (): Promise<boolean> => {
-      const begun = await this.#begin(job, seen)
+      const begun = await this.#begin(job, markOf(seen))
       if (begun.state !== 'leading') return false
       counters.refreshes++
       await this.#computeUnder(job, begun, () => {})
@@ -145,7 +147,7 @@ export class Loader {
 
   /** Computes, then stores under a lease that is taken from whoever holds it: for values that are written elsewhere. */
   async through(job: Job): Promise<unknown> {
-    const begun = await job.store.begin(job.key, { ...this.#lease(job), seen: undefined, force: true })
+    const begun = await job.store.begin(job.key, { ...this.#lease(job), seen: NO_MARK, force: true })
     try {
       if (begun.state !== 'leading') {
         const { held } = await this.#compute(job)
@@ -181,7 +183,7 @@ export class Loader {
     else counters[tier === 'local' ? 'localHits' : 'redisHits']++
     report({ outcome: verdict === 'stale' ? 'stale' : 'hit', tier, ageMs })
     onUse?.(job, resident)
-    if (verdict !== 'fresh') this.refresh(job, resident.createdAt)
+    if (verdict !== 'fresh') this.refresh(job, resident)
     return resident.value
   }
 
@@ -210,7 +212,7 @@ export class Loader {
   async #lead(
     job: Job,
     flight: Flight,
-    { seen, deadline, rescue }: { seen: number | undefined; deadline: number; rescue: Resident<Held> | undefined },
+    { seen, deadline, rescue }: { seen: Mark; deadline: number; rescue: Resident<Held> | undefined },
   ): Promise<Held | typeof RETRY> {
     let begun = await this.#begin(job, seen)
     if (begun.state === 'busy') {
@@ -389,7 +391,7 @@ export class Loader {
     return rescue.value
   }
 
-  #begin(job: Job, seen: number | undefined): Promise<Begun> {
+  #begin(job: Job, seen: Mark): Promise<Begun> {
     return job.store.begin(job.key, { ...this.#lease(job), seen })
   }
 

@@ -45,15 +45,19 @@ export interface StoreOptions<Value> {
 /** `away`: Redis was not asked or did not answer; nothing is known about the key. */
 export type Reading<Value> =
   | ({ readonly state: 'found'; readonly resident: Resident<Value> } & Surroundings)
-  | ({ readonly state: 'absent'; readonly createdAt?: number } & Surroundings)
+  | ({ readonly state: 'absent' } & Surroundings)
   | { readonly state: 'away'; readonly reason: FallbackReason | 'pending' }
 
 interface Surroundings {
+  /** Of the bytes that were found, whatever they are: tells later whether they are still the same. */
+  readonly mark: Mark
   /** Token of the computation that holds the lease. */
   readonly lease: string | undefined
   /** Versions that were read along, by name. */
   readonly versions: ReadonlyMap<string, string | undefined>
 }
+
+export type Mark = Buffer
 
 /** The versions as they were before a computation began. What is written with it is valid only while they stay. */
 export interface Snapshot {
@@ -206,7 +210,7 @@ export class Store<Value> {
     return { ...snapshot, dependencies: [...snapshot.dependencies, ...added] }
   }
 
-  /** The right to fill the key, for this process alone. `seen`: creation of the entry that is to be replaced. */
+  /** The right to fill the key, for this process alone, unless something else than `seen` lies there by now. */
   begin(
     key: string,
     {
@@ -215,7 +219,7 @@ export class Store<Value> {
       leaseMs,
       seen,
       force = false,
-    }: { tags: readonly string[]; lifetimeMs: number; leaseMs: number; seen: number | undefined; force?: boolean },
+    }: { tags: readonly string[]; lifetimeMs: number; leaseMs: number; seen: Mark; force?: boolean },
   ): Promise<Begun> {
     const { options, pending } = this.#shared
     if (pending.any) return Promise.resolve({ state: 'away' })
@@ -224,7 +228,7 @@ export class Store<Value> {
       `${options.feature}.begin`,
       async (client) => {
         const [taken, snapshot] = await Promise.all([
-          acquireScript.run(client, this.#pair(key), [token, leaseMs, bytesOf(seen), force ? '1' : '0']),
+          acquireScript.run(client, this.#pair(key), [token, leaseMs, seen, force ? '1' : '0']),
           this.#snapshot(client, tags, lifetimeMs),
         ])
         if (taken === 1) return { state: 'leading', token, snapshot }
@@ -275,7 +279,7 @@ export class Store<Value> {
     ends.writeDoubleBE(freshUntil, 0)
     ends.writeDoubleBE(staleUntil, 8)
     const life = Math.max(1, Math.ceil(staleUntil - Date.now()))
-    const done = await this.#run('touch', touchScript, key, [bytesOf(seen.createdAt), ends, life, ...this.#news()])
+    const done = await this.#run('touch', touchScript, key, [markOf(seen), ends, life, ...this.#news()])
     if (done) this.#forget(key)
     return done
   }
@@ -310,12 +314,15 @@ export class Store<Value> {
   async #unlinkMatching(pattern: string): Promise<boolean> {
     const { redis, feature } = this.#shared.options
     const { entries, leases } = this.#keys.matching(pattern)
+    const [channel, always] = this.#news()
     try {
       for (const match of [...leases, ...entries]) {
         for await (const keys of scan(redis, match)) {
-          await redis.execute(`${feature}.unlink`, (client) => Promise.all(keys.map((key) => client.unlink(key))), {
-            deadline: 1000,
-          })
+          const unlink = (client: RedisClient): Promise<unknown> =>
+            Promise.all(
+              keys.flatMap((key) => [client.unlink(key), ...(always === '1' ? [client.publish(channel, key)] : [])]),
+            )
+          await redis.execute(`${feature}.unlink`, unlink, { deadline: 1000 })
           for (const key of keys) this.#shared.options.local?.tier.changed(key)
         }
       }
@@ -395,11 +402,11 @@ export class Store<Value> {
   ): Promise<Reading<Value>> {
     const { options } = this.#shared
     const lease = textOf(leaseBytes)?.slice(0, TOKEN_LENGTH)
-    const around = { lease, versions: current }
+    const mark = frame === null || frame === undefined ? NO_MARK : Buffer.from(frame.subarray(4, 12))
+    const around = { lease, versions: current, mark }
     if (frame === null || frame === undefined) return { state: 'absent', ...around }
     const entry = decodeEntry(frame)
     if (entry === undefined) return this.#corrupt('an entry is not a frame of this version', around)
-    const { createdAt } = entry
     await this.#complete(client, current, entry.dependencies, reader)
     const stamp = this.#stamp
     const known = (name: string): string | undefined =>
@@ -407,9 +414,9 @@ export class Store<Value> {
     const valid =
       entry.dependencies.every(({ name, version }) => known(name) === version) &&
       stamp.every((each) => entry.dependencies.some(({ name }) => name === each.name))
-    if (!valid) return { state: 'absent', createdAt, ...around }
+    if (!valid) return { state: 'absent', ...around }
     const decoded = await options.decode(entry)
-    if (decoded === undefined) return this.#corrupt('an entry cannot be decoded', { ...around, createdAt })
+    if (decoded === undefined) return this.#corrupt('an entry cannot be decoded', around)
     const { value, bytes } = decoded
     const { local } = options
     if (local !== undefined && reader?.unchanged) {
@@ -420,7 +427,7 @@ export class Store<Value> {
         versionKey: this.#keys.version,
       })
     }
-    const { freshUntil, staleUntil, metadata } = entry
+    const { createdAt, freshUntil, staleUntil, metadata } = entry
     return {
       state: 'found',
       resident: { key: entryKey, value, createdAt, freshUntil, staleUntil, metadata },
@@ -428,7 +435,7 @@ export class Store<Value> {
     }
   }
 
-  #corrupt(problem: string, around: Surroundings & { createdAt?: number }): Reading<Value> {
+  #corrupt(problem: string, around: Surroundings): Reading<Value> {
     const { redis, feature } = this.#shared.options
     redis.emit('data.corrupt', { feature, problem })
     return { state: 'absent', ...around }
@@ -509,11 +516,14 @@ function textOf(bytes: Buffer | null | undefined): string | undefined {
   return bytes?.toString('latin1')
 }
 
-function bytesOf(time: number | undefined): Buffer {
-  if (time === undefined) return Buffer.alloc(0)
-  const bytes = Buffer.alloc(8)
-  bytes.writeDoubleBE(time)
-  return bytes
+/** Where there was nothing. */
+export const NO_MARK: Mark = Buffer.alloc(0)
+
+/** The mark of an entry's frame: the time it was made. */
+export function markOf({ createdAt }: { readonly createdAt: number }): Mark {
+  const mark = Buffer.alloc(8)
+  mark.writeDoubleBE(createdAt)
+  return mark
 }
 
 function dependenciesOf(frame: Buffer | null | undefined): readonly Dependency[] {
