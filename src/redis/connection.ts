@@ -5,9 +5,18 @@ import type { Credentials, Settings, Target } from './settings.js'
 
 /**
  * What a connection is for. `command`: the shared one. `subscriber`: pub/sub. `blocking`: commands that wait on
- * purpose, so no watchdog. `tracking`: RESP2, because ioredis 6 drops the invalidation pushes of RESP3.
+ * purpose, so no watchdog. `worker`: waits for Redis however long it is away and sends again what was in flight, for
+ * libraries that expect so. `tracking`: RESP2, because ioredis 6 drops the invalidation pushes of RESP3.
  */
-export type ConnectionRole = 'command' | 'subscriber' | 'blocking' | 'tracking'
+export type ConnectionRole = 'command' | 'subscriber' | 'blocking' | 'worker' | 'tracking'
+
+/** Longer than any command of a worker blocks. */
+const PATIENT = {
+  enableOfflineQueue: true,
+  maxRetriesPerRequest: null,
+  autoResendUnfulfilledCommands: true,
+  socketTimeout: 15_000,
+}
 
 type Shared = Omit<CommonRedisOptions, 'replyMapping'> & { readonly disconnectTimeout?: number }
 
@@ -53,20 +62,20 @@ function open(target: Target, settings: Settings, role: ConnectionRole): RedisCl
     case 'cluster':
       return new Cluster(
         target.nodes.map(({ host, port = 6379 }) => ({ host, port })),
-        { ...clusterOptions(settings), redisOptions: { ...nodeOptions(options, role), ...credentials(target) } },
+        { ...clusterOptions(settings, role), redisOptions: { ...nodeOptions(options, role), ...credentials(target) } },
       )
     case 'borrowed':
       return isCluster(target.client)
-        ? target.client.duplicate([], { ...clusterOptions(settings), redisOptions: nodeOptions(options, role) })
+        ? target.client.duplicate([], { ...clusterOptions(settings, role), redisOptions: nodeOptions(options, role) })
         : target.client.duplicate(options)
     case 'none':
       throw new Error('no Redis is configured')
   }
 }
 
-function clusterOptions({ connectTimeout }: Settings): ClusterOptions {
+function clusterOptions({ connectTimeout }: Settings, role: ConnectionRole): ClusterOptions {
   return {
-    enableOfflineQueue: false,
+    enableOfflineQueue: role === 'worker',
     lazyConnect: false,
     clusterRetryStrategy: () => 100,
     maxRedirections: 3,
@@ -81,7 +90,7 @@ function clusterOptions({ connectTimeout }: Settings): ClusterOptions {
 
 /** Node clients force their own offline queue, so here only commandTimeout bounds a hung node. */
 function nodeOptions(options: Shared, role: ConnectionRole): Shared {
-  return { ...options, commandTimeout: role === 'blocking' ? undefined : 500 }
+  return { ...options, commandTimeout: role === 'blocking' || role === 'worker' ? undefined : 500 }
 }
 
 function optionsFor({ connectTimeout }: Settings, role: ConnectionRole): Shared {
@@ -105,6 +114,7 @@ function optionsFor({ connectTimeout }: Settings, role: ConnectionRole): Shared 
     // A hung server never returns the FIN; ioredis would keep the process alive for two seconds to wait for it.
     disconnectTimeout: 10,
     ...(role === 'tracking' ? { protocol: 2 as const } : {}),
+    ...(role === 'worker' ? PATIENT : {}),
   }
 }
 

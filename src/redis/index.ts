@@ -20,6 +20,7 @@ export {
 } from './manager.js'
 export type { NamespaceOptions, NamespaceStats } from './namespaces.js'
 export type { RedisAddress, RedisManagerOptions } from './options.js'
+export type { OwnedConnection } from './owned.js'
 export type { Pool, PoolUse } from './pool.js'
 export { type ScanOptions, scan } from './scan.js'
 export { defineScript, type Script, type ScriptArgument, type ScriptDefinition } from './script.js'

@@ -15,6 +15,7 @@ import { createKeyspace, type Keyspace } from './keys.js'
 import { Link } from './link.js'
 import { type NamespaceOptions, type NamespaceStats, namespacesOf } from './namespaces.js'
 import type { RedisManagerOptions } from './options.js'
+import { createOwned, type OwnedConnection } from './owned.js'
 import { createPool, type Pool } from './pool.js'
 import { resolveSettings } from './settings.js'
 import { type RedisStats, statsOf } from './stats.js'
@@ -56,6 +57,12 @@ export interface RedisManager {
   on<Type extends keyof EventCatalogue>(type: Type, listener: (event: EventCatalogue[Type]) => void): Unsubscribe
   /** For features: an event of the catalogue. */
   emit<Type extends keyof EventCatalogue>(type: Type, event: EventCatalogue[Type]): void
+  /**
+   * For features that hand a connection to a library: one that fails at once while Redis is away (`command`), or that
+   * waits for it (`worker`). Not behind the deadline and the breaker. Closed with the manager, which calls `closing`
+   * first; `undefined` where no Redis is configured.
+   */
+  open(role: 'command' | 'worker', closing?: () => unknown): OwnedConnection | undefined
   /** For features: whether building an event is worth it. */
   listens(type: keyof EventCatalogue): boolean
   /** For features: says something to the operator once per code. */
@@ -125,6 +132,7 @@ export function createRedisManager(options: RedisManagerOptions = {}): RedisMana
     open: () => (client === undefined ? undefined : connect(settings, 'blocking')),
     max: settings.maxConnections,
   })
+  const owned = createOwned((role) => (client === undefined ? undefined : connect(settings, role)))
   const tracking = createTracking({
     nodes: () => (client === undefined || !link.usable ? [] : masters(client)),
     open: (node) => connectOnce(settings, 'tracking', node),
@@ -179,6 +187,7 @@ export function createRedisManager(options: RedisManagerOptions = {}): RedisMana
     on: events.on,
     emit: events.emit,
     listens: events.listens,
+    open: owned.open,
     warn(code, message) {
       if (warned.has(code)) return
       warned.add(code)
@@ -255,7 +264,7 @@ export function createRedisManager(options: RedisManagerOptions = {}): RedisMana
     subscriber.close()
     tracking.close()
     const own = target.kind === 'borrowed' ? undefined : client
-    await Promise.all([own && disconnect(own, drainMs), pool.close()])
+    await Promise.all([own && disconnect(own, drainMs), pool.close(), owned.close()])
   }
 }
 

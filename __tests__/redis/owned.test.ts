@@ -1,0 +1,51 @@
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
+import type { Redis } from 'ioredis'
+import { eventually } from '../support/eventually.js'
+import { type RedisServer, startRedis } from '../support/redis-server.js'
+import { closeAll, ready, timed, watched } from './support.js'
+
+let server: RedisServer
+beforeAll(async () => {
+  server = await startRedis()
+})
+afterEach(async () => {
+  server.resume()
+  await closeAll()
+})
+afterAll(() => server.stop())
+
+const connections = async (): Promise<number> =>
+  String(await server.client().client('LIST'))
+    .split('\n')
+    .filter((line) => /name=holdfast:worker/.test(line)).length
+
+test('a connection of a feature and all its duplicates close with it, or with the manager, which says so first', async () => {
+  const { redis } = await ready({ url: server.url })
+  const said: string[] = []
+  const one = redis.open('worker')
+  const other = redis.open('worker', () => said.push('closing'))
+  for (const each of [one, one, other]) (each?.client as Redis).duplicate()
+  await eventually(async () => (await connections()) === 5)
+  await one?.close()
+  await eventually(async () => (await connections()) === 2)
+  await redis.close()
+  expect(said).toEqual(['closing'])
+  await eventually(async () => (await connections()) === 0)
+  expect(redis.open('worker')).toBeUndefined()
+})
+
+test('a worker’s connection waits for a server that is away, and closes at once while it is hung', async () => {
+  const { redis } = await ready({ url: server.url })
+  const own = redis.open('worker')
+  await server.kill()
+  const waiting = own?.client.set('waited', 'for')
+  await server.restart()
+  expect(await waiting).toBe('OK')
+  server.pause()
+  own?.client.get('waited').catch(() => {})
+  expect(await timed(() => redis.close())).toBeLessThan(1000)
+})
+
+test('there is none without Redis', () => {
+  expect(watched().redis.open('command')).toBeUndefined()
+})

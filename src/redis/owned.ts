@@ -1,0 +1,58 @@
+import { isCluster, type RedisClient } from './client.js'
+import type { ConnectionRole } from './connection.js'
+import { disconnect } from './disconnect.js'
+
+/** A connection of a feature's own, for libraries that bring their own commands. */
+export interface OwnedConnection {
+  readonly client: RedisClient
+  /** Closes it and every duplicate made of it, at once. */
+  close(): Promise<void>
+}
+
+export interface OwnedConnections {
+  open(role: ConnectionRole, closing?: () => unknown): OwnedConnection | undefined
+  close(): Promise<void>
+}
+
+/** Libraries duplicate what they are given; the duplicates belong to the manager as well. */
+export function createOwned(connect: (role: ConnectionRole) => RedisClient | undefined): OwnedConnections {
+  const open = new Map<OwnedConnection, (() => unknown) | undefined>()
+  let closed = false
+
+  return {
+    open(role, closing) {
+      const client = closed ? undefined : connect(role)
+      if (client === undefined) return undefined
+      const clients = new Set<RedisClient>()
+      adopt(client, clients)
+      const own: OwnedConnection = {
+        client,
+        async close() {
+          open.delete(own)
+          await Promise.all([...clients].map((each) => disconnect(each, 0)))
+        },
+      }
+      open.set(own, closing)
+      return own
+    },
+    async close() {
+      closed = true
+      for (const closing of open.values()) closing?.()
+      await Promise.all([...open.keys()].map((own) => own.close()))
+    },
+  }
+}
+
+function adopt(client: RedisClient, clients: Set<RedisClient>): void {
+  clients.add(client)
+  const duplicate = client.duplicate.bind(client) as (...args: unknown[]) => RedisClient
+  const tracked = (...args: unknown[]): RedisClient => {
+    const copy = duplicate(...args)
+    // Listeners are not copied, and without one ioredis prints every failed attempt.
+    copy.on('error', () => {})
+    adopt(copy, clients)
+    if (!isCluster(copy)) copy.once('end', () => clients.delete(copy))
+    return copy
+  }
+  client.duplicate = tracked as typeof client.duplicate
+}
