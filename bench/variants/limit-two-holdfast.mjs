@@ -4,7 +4,7 @@ import { payload } from './payload.mjs'
 
 /** Two policies in one round trip. */
 export async function create(url) {
-  const redis = createRedisManager({ url })
+  const redis = createRedisManager({ url, commandTimeout: '2s' })
   await redis.ready()
   const policies = [
     { name: 'burst', limit: 100_000_000, window: '1s' },
