@@ -31,6 +31,16 @@ export const COUNTED: CountedEvents = {
     help: 'Values in Redis that could not be read and were treated as absent.',
     labels: ['feature'],
   },
+  cache: {
+    name: 'cache_requests',
+    help: 'Values asked of a cache, by how they were answered.',
+    labels: ['namespace', 'outcome', 'tier'],
+  },
+  'cache.refresh-failed': {
+    name: 'cache_refresh_failures',
+    help: 'Renewals in the background that failed.',
+    labels: ['namespace'],
+  },
   'response-cache': {
     name: 'response_cache_requests',
     help: 'Requests through a response cache, by how they were answered.',
@@ -65,6 +75,19 @@ export const COUNTED: CountedEvents = {
     help: 'Security events that are in the local sink only.',
     amount: ({ dropped }) => Object.values(dropped).reduce((sum, count) => sum + count, 0),
   },
+  'security.alert': {
+    name: 'security_alerts',
+    help: 'What detectors found.',
+    labels: ['detector', 'enforced'],
+  },
+  lock: { name: 'lock_outcomes', help: 'Locks taken, given back and lost.', labels: ['outcome', 'reason'] },
+  'notifications.stream': {
+    name: 'notification_streams',
+    help: 'Event streams opened, closed, refused and interrupted.',
+    labels: ['type', 'reason'],
+  },
+  'pubsub.invalid': { name: 'pubsub_invalid_messages', help: 'Messages that were not given to their handler.' },
+  'pubsub.gap': { name: 'pubsub_gaps', help: 'Interruptions during which messages may have been missed.' },
   'monitor.alert': { name: 'monitor_alerts', help: 'Alerts raised by the monitor.', labels: ['condition'] },
   'upkeep.run': { name: 'upkeep_runs', help: 'Runs of upkeep tasks.', labels: ['task', 'outcome'] },
 }

@@ -99,10 +99,12 @@ export function createMonitor(options: MonitorOptions): Monitor {
   let looking: Promise<void> | undefined
   let closing: Promise<void> | undefined
 
-  const loop = createLoop({ every: everyMs, first: Math.min(everyMs, 1000), run: check })
+  const loop = createLoop({ every: everyMs, first: 0, run: check })
   const offs = [
     redis.on('down', ({ reason }) => lost('down', reason)),
     redis.on('degraded', ({ reason }) => lost('degraded', reason)),
+    redis.on('up', loop.kick),
+    redis.on('recovered', loop.kick),
     redis.register({ feature: 'monitor', name: name === 'default' ? undefined : name, status }),
   ]
   if (redis.state === 'down' || redis.state === 'degraded') {

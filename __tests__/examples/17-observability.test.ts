@@ -1,0 +1,194 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { parser } from '@prometheus-io/lezer-promql'
+import request from 'supertest'
+import { createApp, type ObservedApp } from '../../examples/17-observability/app.js'
+import { createCache } from '../../src/cache/index.js'
+import { createRedisManager, type RedisManager, rateLimit, securityLog } from '../../src/index.js'
+import type { MonitorAlert } from '../../src/ops/index.js'
+import { redisSession } from '../../src/session/index.js'
+import { eventually } from '../support/eventually.js'
+import { type RedisServer, startRedis } from '../support/redis-server.js'
+
+const folder = join(__dirname, '..', '..', 'examples', '17-observability')
+
+let server: RedisServer
+let redis: RedisManager
+let observed: ObservedApp
+const paged: MonitorAlert[] = []
+
+beforeAll(async () => {
+  server = await startRedis({ args: ['--maxmemory', '100mb'] })
+  redis = createRedisManager({ url: server.url, logger: false })
+  await redis.ready()
+  observed = createApp(redis, (alert) => void paged.push(alert))
+})
+afterAll(async () => {
+  await observed.close()
+  await redis.close()
+  await server.stop()
+})
+
+const get = (path: string) => request(observed.app).get(path)
+
+describe('the observability example', () => {
+  it('answers the whole report to this machine, with the version of Redis', async () => {
+    const { body } = await get('/health').expect(200)
+    expect(body).toMatchObject({ status: 'pass', version: '1.4.0' })
+    expect(body.checks['redis:version'][0].observedValue).toMatch(/^\d+\.\d+/)
+    expect(body.checks['redis:role'][0].observedValue).toBe('master')
+    expect(body.checks['monitor:alerts'][0].observedValue).toBe(0)
+    expect(body.checks['upkeep:tasks'][0].observedValue).toBe(1)
+    expect(body.checks.carts[0]).toMatchObject({ observedValue: 0, observedUnit: 'carts' })
+  })
+
+  it('answers the short report on request', async () => {
+    const { body } = await get('/health?format=simple').expect(200)
+    expect(body).toEqual({
+      status: 'pass',
+      redis: { status: 'up', latency: expect.any(Number) },
+      cache: { totalKeys: expect.any(Number), memoryUsage: expect.any(Number) },
+    })
+  })
+
+  it('measures its own operations, here and over the fleet', async () => {
+    await request(observed.app).post('/carts/7').expect(204)
+    const { text } = await get('/metrics').expect(200)
+    expect(text).toContain('holdfast_measured_calls_total{operation="carts.save",outcome="ok"} 1')
+    expect((await get('/fleet').expect(200)).body.buckets).toEqual(expect.any(Array))
+  })
+})
+
+describe('every query of the dashboard and of the alert rules', () => {
+  let exposition: ReadonlyMap<string, readonly Readonly<Record<string, string>>[]>
+
+  beforeAll(async () => {
+    await useEverything()
+    await eventually(async () => {
+      exposition = parseExposition((await get('/metrics')).text)
+      for (const name of ['monitor_used_bytes', 'upkeep_runs_total', 'monitor_alerts_total']) {
+        expect([...exposition.keys()]).toContain(`holdfast_${name}`)
+      }
+    })
+  })
+
+  const dashboard = JSON.parse(readFileSync(join(folder, 'dashboard.json'), 'utf8')) as {
+    panels: { title: string; targets?: { expr: string }[] }[]
+  }
+  const rules = readFileSync(join(folder, 'alerts.yml'), 'utf8')
+  const queries = [
+    ...dashboard.panels.flatMap(({ title, targets = [] }) => targets.map(({ expr }) => [title, expr] as const)),
+    ...[...rules.matchAll(/- alert: (\w+)\n\s+expr: (.+)/g)].map(([, name = '', expr = '']) => [name, expr] as const),
+  ]
+
+  it('is found', () => {
+    expect(queries.length).toBeGreaterThan(30)
+    expect([...rules.matchAll(/- alert:/g)]).toHaveLength(
+      queries.filter(([, expr]) => rules.includes(`expr: ${expr}`)).length,
+    )
+  })
+
+  it.each(queries)('%s: %s', (_, query) => {
+    const { errors, selectors, grouped } = analyse(query.replaceAll('$__rate_interval', '5m'))
+    expect(errors).toEqual([])
+    expect(selectors.length).toBeGreaterThan(0)
+    for (const { name, matchers } of selectors) {
+      const series = exposition.get(name) ?? []
+      expect({ name, labels: series.length }).not.toEqual({ name, labels: 0 })
+      for (const { label, op, value } of matchers) {
+        const values = series.map((labels) => labels[label])
+        expect(values).not.toContain(undefined)
+        // A value that is asked for must be one that is written; what is excluded need not be there.
+        if (op === '=') expect(values).toContain(value)
+        if (op === '=~') expect(values.some((each) => new RegExp(`^(?:${value})$`).test(each ?? ''))).toBe(true)
+      }
+      // Those of Prometheus itself are on every series.
+      const known = new Set([...series.flatMap((labels) => Object.keys(labels)), 'instance', 'job'])
+      for (const label of grouped) expect([...known]).toContain(label)
+    }
+  })
+})
+
+/** Makes each feature say something, so that its metrics are there with the labels they really have. */
+async function useEverything(): Promise<void> {
+  const { app } = observed
+  app.use(securityLog({ redis, sink: () => {} }))
+  app.use(redisSession({ redis, secret: 'a secret for tests only' }))
+  app.get('/login', (req, res) => {
+    req.session.touched = true
+    req.security.record('authn_login_success', { userId: 'ada' })
+    res.sendStatus(204)
+  })
+  app.get('/logout', (req, res) => req.session.destroy(() => void res.sendStatus(204)))
+  app.get('/limited', rateLimit({ redis, name: 'tight', limit: 1, window: '1m' }), (_req, res) => void res.send('ok'))
+  const agent = request.agent(app)
+  await agent.get('/login').expect(204)
+  await agent.get('/logout').expect(204)
+  for (let i = 0; i < 3; i++) await get('/limited')
+  for (let i = 0; i < 3; i++) await get('/products')
+  await request(app).post('/carts/1')
+  const cache = createCache({ redis, namespace: 'stock' })
+  for (let i = 0; i < 3; i++) await cache.getOrSet('anchor', () => 1, { ttl: '1m' })
+  await redis.attempt(
+    'broken',
+    () => Promise.reject(new Error('lost')),
+    () => 0,
+  )
+  redis.emit('upkeep.run', { task: 'carts', outcome: 'done', durationMs: 1, done: 0, more: false })
+  await eventually(() => redis.sources().some((source) => source.status().values.watching === true))
+  await server.kill()
+  await eventually(() => paged.some(({ condition }) => condition === 'connection'))
+  await server.restart()
+  await eventually(() => redis.available)
+}
+
+declare module 'express-session' {
+  interface SessionData {
+    touched?: boolean
+  }
+}
+
+type Labels = Readonly<Record<string, string>>
+
+function parseExposition(text: string): Map<string, Labels[]> {
+  const found = new Map<string, Labels[]>()
+  for (const line of text.split('\n')) {
+    const match = /^([a-z_0-9]+)(?:\{(.*)\})? \S+$/.exec(line)
+    if (match === null) continue
+    const [, name = '', inner = ''] = match
+    const labels = Object.fromEntries(
+      [...inner.matchAll(/([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"/g)].map(([, l, v]) => [l, v]),
+    )
+    found.set(name, [...(found.get(name) ?? []), labels])
+  }
+  return found
+}
+
+interface Matcher {
+  readonly label: string
+  readonly op: string
+  readonly value: string
+}
+
+/** What a query asks for, by the grammar of Prometheus itself. */
+function analyse(query: string) {
+  const errors: string[] = []
+  const selectors: { name: string; matchers: Matcher[] }[] = []
+  const grouped: string[] = []
+  let within = ''
+  parser.parse(query).iterate({
+    enter(node) {
+      const text = query.slice(node.from, node.to)
+      if (node.type.isError) errors.push(`at ${node.from}: ${text}`)
+      if (node.name === 'GroupingLabels' || node.name === 'LabelMatchers') within = node.name
+      if (node.name === 'VectorSelector') selectors.push({ name: /^[\w:]+/.exec(text)?.[0] ?? '', matchers: [] })
+      if (node.name === 'LabelName' && within === 'GroupingLabels') grouped.push(text)
+      if (node.name === 'UnquotedLabelMatcher') {
+        const [, label = '', op = '', value = ''] = /^(\w+)\s*(=~|!~|!=|=)\s*"(.*)"$/.exec(text) ?? []
+        selectors.at(-1)?.matchers.push({ label, op, value })
+      }
+    },
+  })
+  return { errors, selectors, grouped }
+}
