@@ -24,7 +24,7 @@ test('a connection of a feature and all its duplicates close with it, or with th
   const said: string[] = []
   const one = redis.open('worker')
   const other = redis.open('worker', () => said.push('closing'))
-  for (const each of [one, one, other]) (each?.client as Redis).duplicate()
+  for (const each of [one, one, other]) (each?.client as Redis | undefined)?.duplicate()
   await eventually(async () => (await connections()) === 5)
   await one?.close()
   await eventually(async () => (await connections()) === 2)
@@ -44,6 +44,22 @@ test('a worker’s connection waits for a server that is away, and closes at onc
   server.pause()
   own?.client.get('waited').catch(() => {})
   expect(await timed(() => redis.close())).toBeLessThan(1000)
+})
+
+test('what is sent over it fails closed and in time, and says nothing about the shared connection', async () => {
+  const { redis, events } = await ready({ url: server.url })
+  const own = redis.open('command')
+  if (own === undefined) throw new Error('no connection')
+  const ping = () => own.execute('try', async () => own.client.get('a'))
+  expect(await own.execute('try', async () => own.client.get('a'), { waitMs: 1000 })).toBeNull()
+  await expect(own.execute('try', () => own.client.call('NONSENSE'))).rejects.toThrow('Redis refused try: ERR')
+  own.client.disconnect(true)
+  for (let n = 0; n < 5; n++) await expect(ping()).rejects.toMatchObject({ code: 'ERR_HOLDFAST_REDIS_UNAVAILABLE' })
+  expect(redis.state).toBe('up')
+  server.pause()
+  await own.execute('try', async () => own.client.get('a'), { waitMs: 50 }).catch(() => {})
+  expect(await timed(ping)).toBeLessThan(500)
+  expect(events.filter((event) => event === 'degraded').length).toBeLessThanOrEqual(1)
 })
 
 test('there is none without Redis', () => {

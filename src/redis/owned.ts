@@ -1,10 +1,17 @@
 import { isCluster, type RedisClient } from './client.js'
 import type { ConnectionRole } from './connection.js'
 import { disconnect } from './disconnect.js'
+import { asRedisError, RedisUnavailableError } from './errors.js'
+import { type PoolUse, untilReady, withDeadline } from './pool.js'
 
 /** A connection of a feature's own, for libraries that bring their own commands. */
 export interface OwnedConnection {
   readonly client: RedisClient
+  /**
+   * Fails closed, in time, as the manager's own `execute` does, but says nothing about the state of the shared
+   * connection.
+   */
+  execute<T>(operation: string, work: () => Promise<T>, options?: PoolUse): Promise<T>
   /** Closes it and every duplicate made of it, at once. */
   close(): Promise<void>
 }
@@ -15,7 +22,10 @@ export interface OwnedConnections {
 }
 
 /** Libraries duplicate what they are given; the duplicates belong to the manager as well. */
-export function createOwned(connect: (role: ConnectionRole) => RedisClient | undefined): OwnedConnections {
+export function createOwned(
+  connect: (role: ConnectionRole) => RedisClient | undefined,
+  commandTimeout: number,
+): OwnedConnections {
   const open = new Map<OwnedConnection, (() => unknown) | undefined>()
   let closed = false
 
@@ -24,10 +34,21 @@ export function createOwned(connect: (role: ConnectionRole) => RedisClient | und
       const client = closed ? undefined : connect(role)
       if (client === undefined) return undefined
       const clients = new Set<RedisClient>()
+      const ended = new AbortController()
       adopt(client, clients)
       const own: OwnedConnection = {
         client,
+        async execute(operation, work, { waitMs = 0, deadlineMs = commandTimeout } = {}) {
+          try {
+            await untilReady(client, waitMs, ended.signal)
+            if (client.status !== 'ready') throw new RedisUnavailableError(operation, closed ? 'closed' : 'down')
+            return await withDeadline(operation, work(), deadlineMs)
+          } catch (error) {
+            throw asRedisError(operation, 'lost', error)
+          }
+        },
         async close() {
+          ended.abort()
           open.delete(own)
           await Promise.all([...clients].map((each) => disconnect(each, 0)))
         },

@@ -4,9 +4,9 @@ import { asRedisError, RedisUnavailableError } from './errors.js'
 
 export interface PoolUse {
   /** For a free connection and for it to be ready, in ms. @default 1000 */
-  readonly waitMs?: number
+  readonly waitMs?: number | undefined
   /** For the work itself, in ms; then its connection is closed, and its outcome is unknown. @default none */
-  readonly deadlineMs?: number
+  readonly deadlineMs?: number | undefined
 }
 
 /** Connections for work that blocks or holds a conversation (BRPOP, WATCH): never the shared one. */
@@ -133,7 +133,7 @@ export function createPool({ open, max, idleMs = 30_000 }: PoolOptions): Pool {
   }
 }
 
-function untilReady(client: RedisClient, waitMs: number, signal: AbortSignal): Promise<void> {
+export function untilReady(client: RedisClient, waitMs: number, signal: AbortSignal): Promise<void> {
   if (client.status === 'ready') return Promise.resolve()
   return new Promise((resolve) => {
     const settle = (): void => {
@@ -148,7 +148,7 @@ function untilReady(client: RedisClient, waitMs: number, signal: AbortSignal): P
   })
 }
 
-async function withDeadline<T>(operation: string, work: Promise<T>, deadlineMs: number | undefined): Promise<T> {
+export async function withDeadline<T>(operation: string, work: Promise<T>, deadlineMs: number | undefined): Promise<T> {
   if (deadlineMs === undefined) return work
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
