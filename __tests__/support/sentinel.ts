@@ -64,7 +64,14 @@ async function untilComplete(sentinel: Redis): Promise<void> {
   await eventually(
     async () => {
       const master = (await sentinel.call('SENTINEL', 'MASTER', name)) as string[]
-      return field(master, 'num-other-sentinels') === '2' && field(master, 'num-slaves') === '1'
+      const [replica = []] = (await sentinel.call('SENTINEL', 'REPLICAS', name)) as string[][]
+      // Until a sentinel has heard of the link it thinks the replica unfit, and a failover waits for its next try.
+      return (
+        field(master, 'num-other-sentinels') === '2' &&
+        field(master, 'num-slaves') === '1' &&
+        field(replica, 'master-link-status') === 'ok' &&
+        field(replica, 'flags') === 'slave'
+      )
     },
     { within: 20_000, every: 50 },
   )
