@@ -7,7 +7,8 @@ import { deferred, type Peer, peer } from './world.js'
 
 const open: Peer[] = []
 async function peerOn(manager: RedisManagerOptions, local = true): Promise<Peer> {
-  const one = await peer(manager, { local })
+  // Correctness is looked at here; what is late is left to the tests of outages.
+  const one = await peer({ commandTimeout: 2000, ...manager }, { local })
   open.push(one)
   return one
 }
