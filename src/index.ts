@@ -186,6 +186,26 @@ export {
   type PreferencesOptions,
   PreferenceValueError,
 } from './preferences/index.js'
+export {
+  createUsage,
+  type Granularity,
+  type Quota,
+  type QuotaOptions,
+  type TrackDetails,
+  type Usage,
+  type UsageCounts,
+  type UsageDropped,
+  type UsageMiddlewareOptions,
+  type UsageOptions,
+  type UsageQuery,
+  type UsageReport,
+  type UsageRetention,
+  type UsageRow,
+  type UsageService,
+  type UsageStats,
+  UsageValueError,
+  type UserActivity,
+} from './usage/index.js'
 
 // Messaging
 export {
