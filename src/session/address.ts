@@ -20,14 +20,9 @@ export function addressOf(keys: Keyspace, idOrHandle: string): Address {
 }
 
 export function addressIn(keys: Keyspace, tag: string, hash: string): Address {
-  const slot = keys.slot(tag)
-  return {
-    tag,
-    hash,
-    record: keys.key('session', slot, hash),
-    index: keys.key('session', slot, 'index'),
-    generation: keys.key('session', slot, 'generation'),
-  }
+  // Once for the three: tags and hashes are base64url, which needs no encoding.
+  const user = keys.key('session', keys.slot(tag))
+  return { tag, hash, record: `${user}:${hash}`, index: `${user}:index`, generation: `${user}:generation` }
 }
 
 /** The handle of a record's key; `undefined` for the other keys of the feature. */

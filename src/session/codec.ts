@@ -14,13 +14,19 @@ export type Opened =
 
 /** Turns text into what Redis keeps, and back. */
 export interface Codec {
+  /** Whether what it seals is bytes and not text: then they must be read as Buffers, which cost more. */
+  readonly binary: boolean
   seal(text: string, place: Place): Buffer
-  open(bytes: Buffer, place: Place): Opened
+  open(sealed: Buffer | string, place: Place): Opened
 }
 
 /** Stores JSON as it is. */
 export const plainCodec: Codec = {
+  binary: false,
   seal: (text) => Buffer.from(text, 'utf8'),
-  // An envelope of encryption.ts starts with a byte that no JSON starts with.
-  open: (bytes) => (bytes[0] === 1 ? { problem: 'unknown key' } : { text: bytes.toString('utf8'), outdated: false }),
+  open(sealed) {
+    const text = sealed.toString()
+    // An envelope of encryption.ts starts with a byte that no JSON starts with.
+    return text.startsWith('\u0001') ? { problem: 'unknown key' } : { text, outdated: false }
+  },
 }

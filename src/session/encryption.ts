@@ -49,6 +49,7 @@ export function encryptingCodec({ keys, readPlaintext = false }: EncryptionOptio
   }
 
   return {
+    binary: true,
     seal(text, place) {
       const iv = randomBytes(IV)
       const key = keyFor(current.id, ring.get(current.id) as Buffer, place.hash)
@@ -57,7 +58,8 @@ export function encryptingCodec({ keys, readPlaintext = false }: EncryptionOptio
       cipher.final()
       return Buffer.concat([header, iv, cipher.getAuthTag(), sealed])
     },
-    open(bytes, place): Opened {
+    open(sealed, place): Opened {
+      const bytes = typeof sealed === 'string' ? Buffer.from(sealed) : sealed
       if (bytes[0] !== VERSION) {
         const plain = readPlaintext ? plainCodec.open(bytes, place) : undefined
         return plain !== undefined && 'text' in plain ? { text: plain.text, outdated: true } : { problem: 'corrupt' }

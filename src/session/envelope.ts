@@ -7,14 +7,15 @@ const TAG = 16
  * Seals for whoever holds a secret that Redis does not: a renewed id for the holder of the old one, the successor of a
  * refresh token for the holder of the token.
  */
-export function sealFor(secret: string, text: string): Buffer {
+export function sealFor(secret: string, text: string): string {
   const iv = randomBytes(IV)
   const cipher = createCipheriv('aes-256-gcm', keyOf(secret), iv, { authTagLength: TAG })
   const sealed = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()])
-  return Buffer.concat([iv, cipher.getAuthTag(), sealed])
+  return Buffer.concat([iv, cipher.getAuthTag(), sealed]).toString('base64url')
 }
 
-export function openWith(secret: string, bytes: Buffer): string | undefined {
+export function openWith(secret: string, text: string): string | undefined {
+  const bytes = Buffer.from(text, 'base64url')
   try {
     const decipher = createDecipheriv('aes-256-gcm', keyOf(secret), bytes.subarray(0, IV), { authTagLength: TAG })
     decipher.setAuthTag(bytes.subarray(IV, IV + TAG))

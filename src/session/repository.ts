@@ -56,17 +56,17 @@ export class SessionRepository {
     const address = this.addressOf(id)
     if (this.outbox.ended(address)) return { status: 'revoked' }
     if (this.outbox.waiting > 0) await this.outbox.flush(address.hash)
+    const script = this.#settings.codec.binary ? scripts.read : scripts.readText
     const reply = await this.#redis.attempt<scripts.ReadReply | FallbackReason>(
       'session.read',
-      (client) =>
-        scripts.read.run(client, [address.record, address.generation, address.index], [address.hash, touchAfter]),
+      (client) => script.run(client, [address.record, address.generation, address.index], [address.hash, touchAfter]),
       (reason) => reason,
     )
     if (typeof reply === 'string') return { status: 'unavailable', reason: reply }
     const status = reply[0].toString()
     if (status === 'found') return this.#decode(id, address, reply as scripts.FoundReply)
     if (status === 'alias') {
-      const successor = reply[1] === undefined ? undefined : openWith(id, reply[1])
+      const successor = reply[1] === undefined ? undefined : openWith(id, reply[1].toString())
       return successor === undefined ? { status: 'missing' } : this.find(successor, touchAfter)
     }
     if (status === 'foreign') return this.#corrupt('the key of a session holds something else')
@@ -147,7 +147,8 @@ export class SessionRepository {
       const status = reply[0].toString()
       if (status === 'saved') return { status, version: next === json ? version + 1 : NEVER }
       const [, theirVersion, theirData] = reply
-      const successor = status === 'alias' && theirVersion !== undefined ? openWith(id, theirVersion) : undefined
+      const successor =
+        status === 'alias' && theirVersion !== undefined ? openWith(id, theirVersion.toString()) : undefined
       // Its id was renewed while this request ran.
       if (successor !== undefined) return this.#write(successor, change, winner)
       if (status !== 'conflict' || theirVersion === undefined || theirData === undefined) {
@@ -202,7 +203,7 @@ export class SessionRepository {
     )
     if (reply === undefined) return undefined
     const [removed, meta, sealed] = reply
-    const successor = sealed.length === 0 ? undefined : openWith(id, sealed)
+    const successor = sealed.length === 0 ? undefined : openWith(id, sealed.toString())
     if (successor !== undefined) return this.remove(successor, reason)
     if (removed.toString() !== '1') return false
     const facts = this.#settings.codec.open(meta, place(address, 'meta', 0))
@@ -257,7 +258,7 @@ export class SessionRepository {
   }
 
   /** Facts that cannot be read are none: then the session is nobody's. */
-  #facts(meta: Buffer, address: Address): Facts {
+  #facts(meta: Buffer | string, address: Address): Facts {
     const opened = this.#settings.codec.open(meta, place(address, 'meta', 0))
     const facts = 'text' in opened ? parseObject(opened.text) : undefined
     if (facts === undefined) this.#corrupt('the facts of a session cannot be read')
@@ -268,7 +269,7 @@ export class SessionRepository {
     const [, data, meta, numbers] = reply
     const { codec, statistics } = this.#settings
     const [version = 0, begunAt = 0, idMadeAt = 0, deadline = 0, idle = 0, lastSeen = 0, now = 0, touched = 0] = numbers
-      .toString('latin1')
+      .toString()
       .split(' ')
       .map(Number)
     const opened = codec.open(data, place(address, 'data', version))

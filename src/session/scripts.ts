@@ -26,15 +26,13 @@ end
 `
 
 /** found, data, facts, and the rest as one text of numbers: each reply of its own would be an object to make. */
-export type FoundReply = readonly [status: Buffer, data: Buffer, meta: Buffer, numbers: Buffer]
-export type ReadReply = readonly [status: Buffer, successor?: Buffer] | FoundReply
+export type FoundReply = readonly [status: Sealed, data: Sealed, meta: Sealed, numbers: Sealed]
+export type ReadReply = readonly [status: Sealed, successor?: Sealed] | FoundReply
+type Sealed = Buffer | string
 
 // KEYS record, generation, index. ARGV hash, ms after which to touch or -1 for never.
 // A read must succeed where writes are refused (OOM, replica): hence every write in it is a pcall.
-export const read: Script<ReadReply> = defineScript({
-  name: 'session.read',
-  binary: true,
-  lua: `${PROLOGUE}${DEATH}
+const READ = `${PROLOGUE}${DEATH}
 local s = redis.pcall('HMGET', KEYS[1], 'v', 'g', 'x', 'd', 'm', 'c', 'r', 'i', 'l', 'a', 'b')
 if not s.err and s[10] then return {'alias', s[10]} end
 local dead = death(s, KEYS[2])
@@ -48,8 +46,10 @@ if after >= 0 and now - seen >= after then
   redis.pcall('PEXPIRE', KEYS[1], text(ttl))
   if s[11] == '1' then redis.pcall('ZADD', KEYS[3], 'XX', text(now + ttl), ARGV[1]) end
 end
-return {'found', s[4] or '', s[5] or '', table.concat({s[1], s[6] or 0, s[7] or 0, s[3], text(idle), text(seen), text(now), touched}, ' ')}`,
-})
+return {'found', s[4] or '', s[5] or '', table.concat({s[1], s[6] or 0, s[7] or 0, s[3], text(idle), text(seen), text(now), touched}, ' ')}`
+
+export const read: Script<ReadReply> = defineScript({ name: 'session.read', binary: true, lua: READ })
+export const readText: Script<ReadReply> = defineScript({ name: 'session.read', lua: READ })
 
 /** saved, alias and the successor, conflict and what is stored, or why the session is dead. */
 export type WriteReply = readonly [status: Buffer, versionOrSuccessor?: Buffer, data?: Buffer]

@@ -206,7 +206,7 @@ export function sessionsOn(redis: RedisManager, core: SessionCore): Sessions {
         case 'rotated':
           return { status: 'rotated', refreshToken: successor }
         case 'again': {
-          const same = sealed === undefined ? undefined : openWith(refreshToken, sealed)
+          const same = sealed === undefined ? undefined : openWith(refreshToken, sealed.toString())
           return same === undefined ? { status: 'unknown' } : { status: 'rotated', refreshToken: same }
         }
         case 'reuse':
