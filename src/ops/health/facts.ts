@@ -24,20 +24,33 @@ export interface FeatureFact {
 const BOUND_MS = 90
 /** Sampling keys is a few dozen small commands: rarely is enough. */
 const NAMESPACES_MS = 60_000
+const STALE_MS = 10_000
 
 export function createFacts(redis: RedisManager, checks: Readonly<Record<string, HealthCheck>>): () => Promise<Facts> {
   const namespaces = remembered<readonly NamespaceStats[]>(() => redis.namespaces(), NAMESPACES_MS)
+  let latest: RedisStats | undefined
+
+  /** What came late for the report before is still news for this one. */
+  async function server(): Promise<RedisStats | undefined> {
+    const asked = redis.stats().then((stats) => {
+      latest = stats
+      return stats
+    })
+    return (
+      (await within(BOUND_MS, asked)) ?? (latest && Date.now() - latest.at.getTime() < STALE_MS ? latest : undefined)
+    )
+  }
 
   return async () => {
-    const [health, server, spaces, results] = await Promise.all([
+    const [health, stats, spaces, results] = await Promise.all([
       within(BOUND_MS, redis.health()),
-      redis.available ? within(BOUND_MS, redis.stats()) : undefined,
+      redis.available ? server() : undefined,
       redis.available ? within(BOUND_MS, namespaces()) : undefined,
       Promise.all(Object.entries(checks).map(([name, check]) => runCheck(name, check))),
     ])
     return {
       redis: health ?? unanswered(redis),
-      server,
+      server: redis.available ? stats : undefined,
       namespaces: spaces ?? [],
       features: redis.sources().map(ask),
       checks: results,

@@ -1,4 +1,5 @@
 import type { EventCatalogue } from '../../shared/events.js'
+import { CONDITIONS } from '../monitor/alert.js'
 
 type NamesOf<Event> = Event extends unknown ? Extract<keyof Event, string> : never
 
@@ -11,6 +12,8 @@ export interface CountedEvent<Event> {
   readonly labels?: readonly NamesOf<Event>[] | undefined
   /** Labels with one value each, for events that share a counter. */
   readonly constant?: Readonly<Record<string, string>> | undefined
+  /** Label sets that are there from the start, at 0: the first value of a series is no increase to Prometheus. */
+  readonly known?: readonly Readonly<Partial<Record<NamesOf<Event>, string>>>[] | undefined
   /** What one event adds. @default 1 */
   readonly amount?: ((event: Event) => number) | undefined
 }
@@ -45,6 +48,7 @@ export const COUNTED: CountedEvents = {
     name: 'response_cache_requests',
     help: 'Requests through a response cache, by how they were answered.',
     labels: ['outcome', 'reason'],
+    known: [{ outcome: 'hit' }, { outcome: 'miss' }],
   },
   'limit.exceeded': {
     name: 'limit_exceeded',
@@ -88,6 +92,11 @@ export const COUNTED: CountedEvents = {
   },
   'pubsub.invalid': { name: 'pubsub_invalid_messages', help: 'Messages that were not given to their handler.' },
   'pubsub.gap': { name: 'pubsub_gaps', help: 'Interruptions during which messages may have been missed.' },
-  'monitor.alert': { name: 'monitor_alerts', help: 'Alerts raised by the monitor.', labels: ['condition'] },
+  'monitor.alert': {
+    name: 'monitor_alerts',
+    help: 'Alerts raised by the monitor.',
+    labels: ['condition'],
+    known: CONDITIONS.map((condition) => ({ condition })),
+  },
   'upkeep.run': { name: 'upkeep_runs', help: 'Runs of upkeep tasks.', labels: ['task', 'outcome'] },
 }

@@ -35,7 +35,6 @@ export class Counter {
     this.help = help
     this.labels = labels
     this.#max = max
-    // A counter without labels is there from the start, at 0: rates need a first value.
     if (labels.length === 0) this.#other = this.#make([])
   }
 

@@ -133,10 +133,11 @@ export function createMetrics(options: MetricsOptions): Metrics {
   ]
 
   function count<Type extends keyof EventCatalogue>(type: Type, row: CountedEvent<EventCatalogue[Type]>): () => void {
-    const { name, help, labels = [], constant, amount } = row
+    const { name, help, labels = [], constant, known = labels.length === 0 ? [{}] : [], amount } = row
     const made = new Counter(name, help, [...Object.keys(constant ?? {}), ...labels], maxSeries)
     const counter = counters.get(name) ?? made
     counters.set(name, counter)
+    for (const set of known) counter.count({ ...set, ...constant }, 0)
     return redis.on(type, (event) => {
       const labelled = constant === undefined ? event : { ...event, ...constant }
       counter.count(labelled as unknown as Readonly<Record<string, unknown>>, amount?.(event) ?? 1)

@@ -1,15 +1,18 @@
 /** What the monitor watches. */
-export type Condition =
-  | 'connection'
-  | 'latency'
-  | 'memory'
-  | 'hitRatio'
-  | 'evictions'
-  | 'rejectedConnections'
-  | 'replicationLag'
-  | 'slowCalls'
-  | 'fragmentation'
-  | 'keyGrowth'
+export const CONDITIONS = [
+  'connection',
+  'latency',
+  'memory',
+  'hitRatio',
+  'evictions',
+  'rejectedConnections',
+  'replicationLag',
+  'slowCalls',
+  'fragmentation',
+  'keyGrowth',
+] as const
+
+export type Condition = (typeof CONDITIONS)[number]
 
 /** One condition that began, or is over. */
 export interface MonitorAlert {

@@ -1,0 +1,206 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals'
+import express, { type Express } from 'express'
+import request from 'supertest'
+import { type HealthOptions, type HealthReport, health } from '../../src/ops/index.js'
+import { createRedisManager, type FeatureStatus, type RedisManager } from '../../src/redis/index.js'
+import { startCluster } from '../support/cluster.js'
+import { eventually } from '../support/eventually.js'
+import { startProxy } from '../support/proxy.js'
+import { type RedisServer, startRedis } from '../support/redis-server.js'
+
+let server: RedisServer
+let redis: RedisManager
+const offs: (() => void)[] = []
+
+beforeAll(async () => {
+  server = await startRedis()
+  redis = createRedisManager({ url: server.url, logger: false, keyPrefix: 'shop' })
+  await redis.ready()
+})
+beforeEach(() => server.client().flushall())
+afterEach(() => {
+  for (const off of offs.splice(0)) off()
+})
+afterAll(async () => {
+  await redis.close()
+  await server.stop()
+})
+
+const operator = { details: () => true }
+const appWith = (options: Partial<HealthOptions> = {}): Express =>
+  express().use('/health', health({ redis, ...options }))
+
+async function report(options: Partial<HealthOptions> = {}): Promise<HealthReport> {
+  return (await request(appWith(options)).get('/health')).body
+}
+
+function register(feature: string, status: () => FeatureStatus, name?: string): void {
+  offs.push(redis.register({ feature, name, status }))
+}
+
+describe('the health report', () => {
+  it('shows the server: role, keys, memory, hit ratio', async () => {
+    await server.client().set('shop:cache:a', '1')
+    const { checks } = await report()
+    expect(checks['redis:role']?.[0]?.observedValue).toBe('master')
+    expect(checks['redis:keys']?.[0]?.observedValue).toBe(1)
+    expect(checks['redis:memory']?.[0]).toMatchObject({ observedValue: expect.any(Number), observedUnit: 'bytes' })
+  })
+
+  it('tells the version of Redis to operators alone', async () => {
+    expect((await report(operator)).checks['redis:version']?.[0]?.observedValue).toMatch(/^\d+\.\d+\.\d+/)
+    expect((await report()).checks['redis:version']).toBeUndefined()
+  })
+
+  it('shows keys and memory of each feature', async () => {
+    const admin = server.client()
+    for (let i = 0; i < 5; i++) await admin.set(`shop:cache:${i}`, 'x'.repeat(1000))
+    await admin.set('shop:session:a', '1')
+    const app = appWith()
+    // Sampled in the background: the first report does not wait for it.
+    const checks = await eventually(
+      async () => {
+        const found = (await request(app).get('/health')).body.checks
+        expect(found['cache:keys']).toBeDefined()
+        return found
+      },
+      { within: 5000, every: 200 },
+    )
+    expect(checks['cache:keys']?.[0]?.observedValue).toBe(5)
+    expect(checks['cache:memory']?.[0]?.observedValue).toBeGreaterThan(5000)
+    expect(checks['session:keys']?.[0]?.observedValue).toBe(1)
+  })
+
+  it('shows what every feature says of itself, each instance by its name', async () => {
+    register('rate-limit', () => ({ status: 'pass', values: { mode: 'redis', deniedLocally: 3 } }), 'api')
+    register('rate-limit', () => ({ status: 'warn', values: { mode: 'memory' }, problem: 'redis-7.internal' }), 'login')
+    register('security', () => ({ status: 'pass', values: { bufferedBytes: 10, oldestMs: 5, lost: undefined } }))
+    const { status, checks } = await report()
+    expect(status).toBe('warn')
+    expect(checks['rate-limit:mode']).toMatchObject([
+      { componentId: 'api', observedValue: 'redis', status: 'pass' },
+      { componentId: 'login', observedValue: 'memory', status: 'warn' },
+    ])
+    expect(checks['security:bufferedBytes']?.[0]?.observedUnit).toBe('bytes')
+    expect(checks['security:oldestMs']?.[0]?.observedUnit).toBe('ms')
+    expect(checks['security:lost']).toBeUndefined()
+    expect(JSON.stringify(checks)).not.toContain('redis-7.internal')
+    expect(JSON.stringify(await report(operator))).toContain('redis-7.internal')
+  })
+
+  it('warns of a source that throws, instead of throwing', async () => {
+    register('cache', () => {
+      throw new Error('boom at 10.0.0.7')
+    })
+    const { status, checks } = await report()
+    expect(status).toBe('warn')
+    expect(checks['cache:status']?.[0]?.status).toBe('warn')
+    expect(JSON.stringify(checks)).not.toContain('10.0.0.7')
+  })
+
+  it('takes a feature that does not serve for a failure only where Redis is critical', async () => {
+    register('queue', () => ({ status: 'fail', values: {} }))
+    await request(appWith()).get('/health/ready').expect(200)
+    await request(appWith({ critical: true }))
+      .get('/health/ready')
+      .expect(503)
+  })
+
+  it('is short on request, in both ways, and long again', async () => {
+    await server.client().set('a', '1')
+    const simple = {
+      status: 'pass',
+      redis: { status: 'up', latency: expect.any(Number) },
+      cache: { totalKeys: 1, memoryUsage: expect.any(Number) },
+    }
+    const byOption = await request(appWith({ format: 'simple' }))
+      .get('/health')
+      .expect(200)
+    expect(byOption.body).toEqual(simple)
+    expect(byOption.headers['content-type']).toBe('application/json; charset=utf-8')
+    expect((await request(appWith()).get('/health?format=simple')).body).toEqual(simple)
+    expect((await request(appWith({ format: 'simple' })).get('/health?format=full')).body.checks).toBeDefined()
+    expect((await request(appWith()).get('/health?format[]=simple&format=__proto__')).body.checks).toBeDefined()
+  })
+
+  it('says null in the short form for what is not known', async () => {
+    const absent = createRedisManager({ env: {}, logger: false })
+    expect(
+      (
+        await request(appWith({ redis: absent, format: 'simple' }))
+          .get('/health')
+          .expect(200)
+      ).body,
+    ).toEqual({
+      status: 'warn',
+      redis: { status: 'down', latency: null },
+      cache: { totalKeys: null, memoryUsage: null },
+    })
+    await request(appWith({ redis: absent, format: 'simple', critical: true }))
+      .get('/health')
+      .expect(503)
+    await absent.close()
+  })
+
+  it('leaves out what a restricted user may not ask, and warns of nothing', async () => {
+    await server.client().call('ACL', 'SETUSER', 'web', 'on', '>pw', '~shop:*', '+ping', '+get', '+set', '+client|id')
+    // ioredis says that it could not ask for INFO.
+    const warn = jest.spyOn(console, 'warn').mockImplementation(() => {})
+    const web = createRedisManager({ url: server.url.replace('//', '//web:pw@'), logger: false })
+    expect(await web.ready()).toBe(true)
+    warn.mockRestore()
+    const { status, checks } = await report({ redis: web, ...operator })
+    expect(status).toBe('pass')
+    expect(checks['redis:state']?.[0]?.observedValue).toBe('up')
+    expect(checks['redis:keys']).toBeUndefined()
+    await web.close()
+  })
+
+  it('is bounded by 100 ms where Redis hangs and commands may wait for long', async () => {
+    const own = await startRedis()
+    const patient = createRedisManager({ url: own.url, logger: false, commandTimeout: '5s' })
+    await patient.ready()
+    const app = appWith({ redis: patient })
+    own.pause()
+    const listening = app.listen(0)
+    const { port } = listening.address() as { port: number }
+    const started = performance.now()
+    const { status } = (await (await fetch(`http://127.0.0.1:${port}/health`)).json()) as HealthReport
+    // Its own bound, and a loaded machine.
+    expect(performance.now() - started).toBeLessThan(300)
+    expect(status).toBe('warn')
+    listening.close()
+    listening.closeAllConnections()
+    own.resume()
+    await patient.close()
+    await own.stop()
+  })
+
+  it('shows a change of state at once, although reports are kept for a second', async () => {
+    const proxy = await startProxy(server.port)
+    const watched = createRedisManager({ url: proxy.url, logger: false })
+    await watched.ready()
+    const app = appWith({ redis: watched })
+    expect((await request(app).get('/health')).body.status).toBe('pass')
+    await proxy.stop()
+    await eventually(() => !watched.available)
+    expect((await request(app).get('/health')).body.status).toBe('warn')
+    await watched.close()
+  })
+
+  it('names the masters of a Cluster', async () => {
+    const cluster = await startCluster()
+    const clustered = createRedisManager({ cluster: { nodes: cluster.nodes }, logger: false })
+    await clustered.ready('5s')
+    // On a loaded machine three masters may take longer to answer than a report waits.
+    await eventually(
+      async () => {
+        const { checks } = await report({ redis: clustered })
+        expect(checks['redis:role']?.[0]?.observedValue).toBe('3 masters')
+      },
+      { within: 10_000 },
+    )
+    await clustered.close()
+    await cluster.stop()
+  }, 60_000)
+})
