@@ -133,6 +133,23 @@ it.each(['first', 'name'] as const)(
   },
 )
 
+it('survives the eviction of either of its keys: no member is there twice, and the order stays', async () => {
+  const daily = createLeaderboard('daily', { redis, period: 'daily' })
+  for (const member of ['zoe', 'ann', 'bob']) await daily.add(member, 10)
+  const [evicted = ''] = (await server.client().keys('*')).filter((key) => key.endsWith(':stamps'))
+  await server.client().del(evicted)
+  expect(await daily.rankOf('ann')).toMatchObject({ rank: 1, ordinal: 2, total: 3 })
+  expect(await server.client().pttl(evicted)).toBeGreaterThan(0)
+  await server.client().del(evicted)
+  await daily.increment('zoe')
+  await daily.add('cid', 10)
+  expect(short(await daily.top())).toBe('1/1 zoe 11, 2/2 ann 10, 3/2 bob 10, 4/2 cid 10')
+  await server.client().del(evicted.replace(':stamps', ''))
+  expect(await daily.rankOf('ann')).toBeUndefined()
+  await daily.add('ann', 1)
+  expect(short(await daily.top())).toBe('1/1 ann 1')
+})
+
 describe('periods', () => {
   const clock = { at: Date.parse('2026-11-21T12:00:00Z') }
   const daily = (): Leaderboard =>
@@ -268,7 +285,7 @@ describe('bad input', () => {
 it('uses no command that is newer than Redis 6.2', () => {
   const source = readFileSync(join(__dirname, '../../src/leaderboard/scripts.ts'), 'utf8')
   const used = [...source.matchAll(/redis\.call\('(\w+)'/g)].map(([, name]) => name)
-  const known = 'HGET HSET HDEL HINCRBY ZADD ZREM ZRANK ZSCORE ZCARD ZCOUNT ZRANGE PEXPIRE'.split(' ')
+  const known = 'HGET HSET HDEL HINCRBY ZADD ZREM ZRANK ZSCORE ZCARD ZCOUNT ZRANGE PEXPIRE EXISTS PTTL'.split(' ')
   expect(known).toEqual(expect.arrayContaining([...new Set(used)]))
   expect(source).not.toMatch(/'ZR(EV)?RANK'[^)]*WITHSCORE/i)
 })

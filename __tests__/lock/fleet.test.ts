@@ -96,7 +96,7 @@ it(
     // The proof that there was something to stop: the same writes without a fence overwrote each other.
     expect(tally.refused).toBeGreaterThan(0)
     expect(lost).not.toBe(0)
-    console.info(`locks: ${JSON.stringify({ ...tally, writes, lostWithoutFence: lost })}`)
+    if (FULL) console.info(`locks: ${JSON.stringify({ ...tally, writes, lostWithoutFence: lost })}`)
   },
   FULL ? 300_000 : 60_000,
 )

@@ -103,6 +103,13 @@ describe('an exclusive lock', () => {
   })
 })
 
+it('takes fractions of a millisecond for what they are worth', async () => {
+  const lock = await locks.acquire('job', 1000.7)
+  await lock.extend(2000.2)
+  expect(await server.client().pttl(keysOf('job').holders)).toBeGreaterThan(0)
+  expect(await lock.release()).toBe(true)
+})
+
 describe('the fence', () => {
   it('grows with every acquisition, and its key never expires', async () => {
     const fences: number[] = []

@@ -100,7 +100,7 @@ it('hung while held: the section is aborted before its time is over, never later
     return performance.now() - started
   })
   await expect(run).rejects.toMatchObject({ code: 'ERR_HOLDFAST_LOCK_LOST', reason: 'expired' })
-  expect(performance.now() - started).toBeLessThan(500 + 2 * SLACK)
+  expect(performance.now() - started).toBeLessThan(1500)
 })
 
 it('away for a moment while held: extension is tried again, and the section does not notice', async () => {

@@ -84,7 +84,7 @@ export function createLeaderboard(name: string, options: LeaderboardOptions): Le
   const { maxSize = 0, now = Date.now } = options
   const sign = order === 'highest' ? -1 : 1
   const stamped = ties === 'first' ? '1' : '0'
-  const expiry = period === undefined ? 0 : LONGEST[period] + toMs(retention)
+  const expiry = period === undefined ? 0 : LONGEST[period] + Math.ceil(toMs(retention))
   const periodOf = period === undefined ? undefined : periodNamer(period, timeZone)
 
   function keysAt(at: Date | number | undefined): [board: string, stamps: string] {

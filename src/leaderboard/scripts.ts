@@ -6,10 +6,27 @@ import { defineScript, type Script } from '../redis/index.js'
  * the hash has the stamp of every member; its empty field counts the stamps. So order does not hang on clocks, and
  * scores keep all their digits, which a time hidden in a fraction of the score would cost.
  *
+ * Should Redis evict the hash alone, it is made again from the board: without it members would be there twice.
+ *
  * Commands of Redis 6.2 only: ZRANK … WITHSCORE came with 7.2.
  */
 const BOARD = `
 local board, stamps, stamped = KEYS[1], KEYS[2], ARGV[1] == '1'
+if stamped and redis.call('EXISTS', stamps) == 0 then
+  local last, members = '0', redis.call('ZCARD', board)
+  for from = 0, members - 1, 1000 do
+    for _, element in ipairs(redis.call('ZRANGE', board, from, from + 999)) do
+      local stamp = string.sub(element, 1, 16)
+      redis.call('HSET', stamps, string.sub(element, 17), stamp)
+      if stamp > last then last = stamp end
+    end
+  end
+  if members > 0 then
+    redis.call('HSET', stamps, '', string.format('%.0f', tonumber(last) or 0))
+    local left = redis.call('PTTL', board)
+    if left > 0 then redis.call('PEXPIRE', stamps, left) end
+  end
+end
 local function element_of(member)
   if not stamped then return member end
   local stamp = redis.call('HGET', stamps, member)

@@ -78,13 +78,18 @@ export function aClaim(given: Duration | AcquireOptions, defaults: Defaults): Cl
     }
   }
   const { ttl = defaults.ttl, wait = defaults.wait, maxHold = defaults.maxHold, signal, holders = 1 } = options
-  return { ttl: toMs(ttl), wait: toMs(wait), maxHold: toMs(maxHold), signal, holders }
+  return { ttl: wholeMs(ttl), wait: toMs(wait), maxHold: toMs(maxHold), signal, holders }
 }
 
 /** Extensions, too, come from the application's code. */
 export function aTtlOf(given: Duration): number {
   if (!aTtl.accepts(given)) throw new LockValueError('ttl', `must be ${aTtl.expected}, got ${show(given)}`)
-  return toMs(given)
+  return wholeMs(given)
+}
+
+/** Redis takes no fractions of a millisecond. */
+function wholeMs(given: Duration): number {
+  return Math.floor(toMs(given))
 }
 
 function kindOf(value: unknown): string {

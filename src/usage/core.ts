@@ -24,7 +24,7 @@ export interface UsageStats {
   readonly flushed: number
   /** Calls that found no place while Redis was away. */
   readonly dropped: number
-  /** Calls to `track` with something that cannot be counted. */
+  /** Calls to `track` with something that cannot be counted, or after `close`. */
   readonly invalid: number
   /** Combinations of minute, operation and user that wait for the next write. */
   readonly pending: number
@@ -113,7 +113,8 @@ export function createUsageCore(options: UsageOptions): UsageService {
       const known = user === undefined || user === null ? undefined : typeof user === 'number' ? String(user) : user
       const userFits = known === undefined || (typeof known === 'string' && known !== '' && known.length <= 256)
       const fits = typeof operation === 'string' && operation !== '' && isAmount(cost) && isAmount(durationMs)
-      if (!userFits || !fits || closed !== undefined) return refuse()
+      if (closed !== undefined) return void invalid++
+      if (!userFits || !fits) return refuse()
       tracked++
       const duration = Math.round(durationMs * 1000) / 1000
       tallies.add({

@@ -71,8 +71,13 @@ export function resolveUsage(options: UsageOptions): UsageSettings {
     flushInterval: toMs(flushInterval),
     maxPending,
     maxOperations,
-    retention: { minute: toMs(minute), hour: toMs(hour), day: toMs(day) },
+    retention: { minute: wholeMs(minute), hour: wholeMs(hour), day: wholeMs(day) },
     shards,
     now,
   }
+}
+
+/** Redis takes no fractions of a millisecond. */
+function wholeMs(given: Duration): number {
+  return Math.ceil(toMs(given))
 }
