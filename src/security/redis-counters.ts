@@ -10,6 +10,7 @@ export interface RedisCountersOptions {
 
 /** Remembered for Redis while it is away; what is older is lost, and with it some of the view over all processes. */
 const MAX_MISSED = 5000
+const PIECE = 120
 
 /**
  * Counters shared by all processes, a batch of signals in one round trip. Without Redis this process counts alone, so
@@ -108,18 +109,25 @@ export function createRedisCounters({ redis, maxKeys }: RedisCountersOptions): C
     }
   }
 
+  /** In the order in which it was counted, and in pieces: requests wait on the same connection. */
+  async function merge(): Promise<boolean> {
+    while (missed.length > 0) {
+      const piece = missed.slice(0, PIECE)
+      if ((await send(piece)) === undefined) return false
+      missed = missed.slice(piece.length)
+    }
+    return true
+  }
+
   return {
     async apply(asked) {
-      if (redis.available) {
-        const before = missed
-        const readings = await send([...before, ...asked])
-        if (readings !== undefined) {
-          missed = missed.slice(before.length)
-          return readings.slice(before.length)
-        }
+      if (redis.available && (await merge())) {
+        const readings = await send(asked)
+        if (readings !== undefined) return readings
       }
       missed.push(...asked.filter(({ measure }) => measure.op === 'add' || measure.op === 'clear'))
-      if (missed.length > MAX_MISSED) missed = missed.slice(-MAX_MISSED)
+      // Seldom, so that a flood during an outage does not spend its time on moving this list.
+      if (missed.length > 2 * MAX_MISSED) missed = missed.slice(-MAX_MISSED)
       return local.applyNow(asked)
     },
   }

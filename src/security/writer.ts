@@ -29,7 +29,10 @@ export interface Writer {
   close(withinMs: number): Promise<boolean>
 }
 
-const BATCH = 200
+/** Events per round trip: about a millisecond of Redis' time. */
+const BATCH = 500
+/** So many do not wait for the interval, and make an outage worth a note. */
+const MANY = 200
 const MAX_BACKOFF = 5000
 
 /** A shorter time without Redis, such as the first connect, is no gap. */
@@ -103,7 +106,7 @@ export function createWriter({ redis, appender, bounds, flushInterval, now, onGa
   function announce(): boolean {
     const downMs = awaySince === undefined ? 0 : now() - awaySince
     const lost = total(ring.dropped) > 0
-    const notable = lost || state.buffered > BATCH || (state.buffered > 0 && downMs >= NOTABLE_MS)
+    const notable = lost || state.buffered > MANY || (state.buffered > 0 && downMs >= NOTABLE_MS)
     const gap = { downMs, buffered: state.buffered, dropped: notable ? ring.takeDropped() : ring.dropped }
     awaySince = undefined
     state.buffered = 0
@@ -159,7 +162,7 @@ export function createWriter({ redis, appender, bounds, flushInterval, now, onGa
       }
       const kept = ring.push(entry)
       if (!kept || total(ring.dropped) > 0) warnOfDrops()
-      if (redis.available && state.failures === 0) schedule(ring.size >= BATCH ? 0 : flushInterval)
+      if (redis.available && state.failures === 0) schedule(ring.size >= MANY ? 0 : flushInterval)
     },
     flush,
     async close(withinMs) {
