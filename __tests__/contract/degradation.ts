@@ -81,15 +81,13 @@ export function describeDegradation(name: string, subject: Subject): void {
       withApp(subject, async ({ get, redis, server }) => {
         await subject.whenUp(get)
         server.pause()
-        const delay = monitorEventLoopDelay({ resolution: 5 })
-        delay.enable()
+        const lagSoFar = watchLag()
         const answers: Answer[] = []
         for (let i = 0; i < 40; i++) {
           answers.push(await get('/'))
           await sleep(25)
         }
-        delay.disable()
-        const lag = delay.max / 1e6
+        const lag = lagSoFar()
         for (const answer of answers) expect(answer.status).toBe(200)
         away(subject, answers.at(-1) as Answer)
         expect(answers.filter(({ ms }) => ms > 100 + lag).length).toBeLessThanOrEqual(5)
@@ -112,9 +110,10 @@ export function describeDegradation(name: string, subject: Subject): void {
         for (let i = 0; i < 10; i++) answers.push(await world.get('/'))
         for (const answer of answers) expect(answer.status).toBe(200)
         await eventually(async () => (await world.get('/')).status === 200 && !world.redis.available)
+        const lagSoFar = watchLag()
         const answer = await world.get('/')
         away(subject, answer)
-        expect(answer.ms).toBeLessThan(100)
+        expect(answer.ms).toBeLessThan(100 + lagSoFar())
         proxy.pass()
         await eventually(() => world.redis.available, { within: 1000 })
         await eventually(() => subject.whenUp(world.get), { within: 2000, every: 50 })
@@ -138,6 +137,16 @@ export function describeDegradation(name: string, subject: Subject): void {
         await subject.afterwards?.(redis)
       }))
   })
+}
+
+/** How long this process was kept from its work, in ms: on a busy machine that is not the feature's doing. */
+function watchLag(): () => number {
+  const delay = monitorEventLoopDelay({ resolution: 5 })
+  delay.enable()
+  return () => {
+    delay.disable()
+    return delay.max / 1e6
+  }
 }
 
 interface World {
