@@ -141,18 +141,22 @@ describe('securityLog: recording', () => {
     own.emit('limit.exceeded', { ...limit, address: '192.0.2.9', user: 'u1', method: 'GET', path: '/x' })
     own.emit('session.created', { session: 'hash', userId: 'u1' })
     own.emit('session.destroyed', { session: 'hash', userId: 'u1', reason: 'reuse' })
-    own.emit('session.rejected', { reason: 'signature' })
+    own.emit('session.renewed', { session: 'hash2', userId: 'u1' })
+    own.emit('session.destroyed', { session: 'hash', userId: 'u1', reason: 'renewed' })
+    own.emit('session.rejected', { reason: 'signature', address: '192.0.2.9' })
     expect(sink.events.map(({ event }) => event)).toEqual([
       'excess_rate_limit_exceeded',
       'session_created',
       'authn_token_reuse',
+      'session_renewed',
       'holdfast.session_rejected',
     ])
     expect(sink.events[0]).toMatchObject({ ip: '192.0.2.9', userId: 'u1', target: 'api', path: '/x' })
     expect(sink.events[1]).toMatchObject({ session: 'hash' })
+    expect(sink.events[4]?.ip).toBe('192.0.2.9')
     await end()
     own.emit('session.created', { session: 'later' })
-    expect(sink.events).toHaveLength(4)
+    expect(sink.events).toHaveLength(5)
   })
 
   it('is closed twice without harm, and flushes on the first', async () => {

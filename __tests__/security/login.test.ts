@@ -10,6 +10,7 @@ import {
   type SecurityMiddlewareOptions,
   securityLog,
 } from '../../src/security/index.js'
+import { redisSession } from '../../src/session/index.js'
 import { eventually } from '../support/eventually.js'
 import { type RedisServer, startRedis } from '../support/redis-server.js'
 import { collect } from './support.js'
@@ -282,6 +283,22 @@ describe('detectors over HTTP', () => {
     await it.security.flush()
     await eventually(() => revoked.length === 1)
     expect(revoked).toEqual([{ detector: 'tokenReuse', userId: 'u1', session: 'hash' }])
+  })
+
+  it('tell somebody who tries session cookies from a browser with a stale one', async () => {
+    const it = await world()
+    const sessions = redisSession({ redis: it.redis, secret: 'a session secret for tests only' })
+    it.app.get('/session', sessions, (_req, res) => void res.send('here'))
+    const visit = (value: string, from: string) =>
+      request(it.app).get('/session').set('X-Forwarded-For', from).set('Cookie', `sid=s%3A${value}.signature`)
+    const found = () => it.sink.events.filter(({ details }) => details?.detector === 'sessionGuessing')
+    for (let n = 0; n < 15; n++) await visit('stale', VICTIM)
+    await it.security.flush()
+    expect(it.sink.events.filter(({ event }) => event === 'holdfast.session_rejected')).toHaveLength(15)
+    expect(found()).toEqual([])
+    for (let n = 0; n < 15; n++) await visit(`guess${n}`, ATTACKER)
+    await it.security.flush()
+    expect(found().map(({ ip }) => ip)).toEqual([ATTACKER])
   })
 
   it('notice a session in two browsers', async () => {

@@ -1,12 +1,12 @@
 import type { RedisManager } from '../redis/index.js'
 import type { KnownDigests, SecurityEventDetails } from './event.js'
 
-type Append = (type: unknown, details: SecurityEventDetails | undefined, known?: KnownDigests) => unknown
+type Known = KnownDigests & { readonly credential?: string | undefined }
+type Append = (type: unknown, details: SecurityEventDetails | undefined, known?: Known) => unknown
 
 const ENDINGS: Readonly<Record<string, string>> = {
   logout: 'session_logout',
   revoked: 'session_expired',
-  renewed: 'session_renewed',
   excess: 'excess_sessions_exceeded',
   reuse: 'authn_token_reuse',
 }
@@ -24,10 +24,14 @@ export function listen(redis: RedisManager, append: Append): () => void {
       append('session_created', { userId }, { session })
     }),
     redis.on('session.destroyed', ({ session, userId, reason }) => {
-      append(ENDINGS[reason], { userId, reason }, { session })
+      // The renewal is an event of its own.
+      if (reason !== 'renewed') append(ENDINGS[reason], { userId, reason }, { session })
     }),
-    redis.on('session.rejected', ({ reason }) => {
-      append('holdfast.session_rejected', { reason, level: 'warn' })
+    redis.on('session.renewed', ({ session, userId }) => {
+      append('session_renewed', { userId }, { session })
+    }),
+    redis.on('session.rejected', ({ reason, address, cookie }) => {
+      append('holdfast.session_rejected', { reason, ip: address, level: 'warn' }, { credential: cookie })
     }),
   ]
   return () => {

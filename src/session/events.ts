@@ -15,8 +15,15 @@ declare module '../shared/events.js' {
     readonly 'session.destroyed': SessionEvent & { readonly reason: SessionEnd }
     /** The session could not be asked for or stored; nobody was logged out. */
     readonly 'session.unavailable': { readonly operation: 'load' | 'save' | 'destroy'; readonly reason: string }
-    /** A cookie that we did not sign: somebody is guessing, or the secret changed. */
-    readonly 'session.rejected': { readonly reason: 'signature' }
+    /**
+     * A cookie that we did not sign: somebody is guessing, or the secret changed. `cookie` is a digest, the same for
+     * the same cookie: a stale one comes with every request, a guesser never sends one twice.
+     */
+    readonly 'session.rejected': {
+      readonly reason: 'signature'
+      readonly address?: string | undefined
+      readonly cookie?: string
+    }
     /** A write that came after the end of its session, or could not be kept through an outage. */
     readonly 'session.dropped': SessionEvent & { readonly reason: 'gone' | 'conflict' | 'overflow' | 'expired' }
     /** Parallel requests changed the same keys; the later writer won. */

@@ -1,5 +1,7 @@
+import { createHash } from 'node:crypto'
 import type { Request, RequestHandler, Response } from 'express'
 import expressSession from 'express-session'
+import { addressOf } from '../shared/address.js'
 import { type Duration, toMs } from '../shared/duration.js'
 import {
   aBoolean,
@@ -279,8 +281,10 @@ export function redisSession(options: RedisSessionOptions): RedisSessionMiddlewa
 
   /** The request came without a session of ours: was that what its client wanted? */
   function newcomer(req: Request, unasked: boolean): void {
-    if (unasked && rawCookie(req.headers.cookie, name) !== undefined) {
-      redis.emit('session.rejected', { reason: 'signature' })
+    const raw = unasked ? rawCookie(req.headers.cookie, name) : undefined
+    if (raw !== undefined && redis.listens('session.rejected')) {
+      const cookie = createHash('sha256').update(raw).digest('base64url').slice(0, 16)
+      redis.emit('session.rejected', { reason: 'signature', address: addressOf(req), cookie })
     }
     if (advised || req.secure || req.headers['x-forwarded-proto'] !== 'https' || proxy !== undefined) return
     advised = true

@@ -43,15 +43,16 @@ export function sessionHijack({ window, threshold, cooldown }: DetectorSettings)
   }
 }
 
-/** Somebody tries session cookies: signatures that are not ours. */
+/** Somebody tries session cookies: different ones whose signatures are not ours. */
 export function sessionGuessing({ window, threshold, cooldown }: DetectorSettings): Detector {
   return {
     ...{ name: 'sessionGuessing', event: 'holdfast.detected', confidence: 'medium', action: 'block' },
     ...{ window, threshold, cooldown },
-    measure({ type, ip, id }) {
+    measure({ type, ip, id, credential = id }) {
       const network = subscriber(ip)
       if (type !== 'holdfast.session_rejected' || network === undefined) return []
-      return [{ op: 'add', key: `guessing:${network}`, member: id, window, cap: threshold * 4 }]
+      // A stale cookie comes with every request of an honest browser, and counts once.
+      return [{ op: 'add', key: `guessing:${network}`, member: credential, window, cap: threshold * 4 }]
     },
     judge({ ip }, [tries]) {
       const network = subscriber(ip)
