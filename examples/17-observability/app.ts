@@ -26,7 +26,7 @@ export function createApp(redis: RedisManager, page: (alert: MonitorAlert) => vo
     version: '1.4.0',
     checks: { carts: () => ({ observedValue: carts.size, observedUnit: 'carts' }) },
     // Only this machine sees errors and versions. Behind a proxy, ask for a token instead.
-    details: (req) => req.socket.remoteAddress === '127.0.0.1',
+    details: (req) => THIS_MACHINE.includes(req.socket.remoteAddress ?? ''),
   })
 
   const app = express()
@@ -42,6 +42,7 @@ export function createApp(redis: RedisManager, page: (alert: MonitorAlert) => vo
     res.sendStatus(204)
   })
   app.get('/fleet', async (_req, res) => {
+    await metrics.flush()
     res.json(await metrics.fleet('10m'))
   })
 
@@ -60,6 +61,8 @@ export interface ObservedApp {
   drain(): void
   close(): Promise<void>
 }
+
+const THIS_MACHINE = ['127.0.0.1', '::1', '::ffff:127.0.0.1']
 
 function log({ condition, message, clearedAt }: MonitorAlert): void {
   console.log(clearedAt === undefined ? `ALERT ${condition}: ${message}` : `OK ${condition}`)

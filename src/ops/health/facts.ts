@@ -52,7 +52,8 @@ export function createFacts(redis: RedisManager, checks: Readonly<Record<string,
       redis: health ?? unanswered(redis),
       server: redis.available ? stats : undefined,
       namespaces: spaces ?? [],
-      features: redis.sources().map(ask),
+      // What the monitor found of the server earlier; here it was asked just now.
+      features: redis.sources().flatMap((source) => (source.feature === 'redis-server' ? [] : ask(source))),
       checks: results,
     }
   }

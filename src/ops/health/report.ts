@@ -5,7 +5,7 @@ export type HealthStatus = 'pass' | 'warn' | 'fail'
 
 /** One entry of `checks`, as in draft-inadarei-api-health-check section 4. */
 export interface HealthEntry {
-  /** Tells instances of one feature apart. */
+  /** Tells instances of one feature apart, and the shares of features in Redis. */
   readonly componentId?: string
   readonly componentType: 'datastore' | 'component'
   readonly status: HealthStatus
@@ -77,9 +77,9 @@ export function reportOf({ facts, critical, draining, version, time }: ReportInp
   putRedis(put, facts.redis, critical)
   if (facts.server !== undefined) putServer(put, facts.server)
   for (const { namespace, keys, bytes } of facts.namespaces) {
-    put(`${namespace}:keys`, { componentType: 'datastore', status: 'pass', observedValue: keys })
-    const memory = { observedValue: bytes, observedUnit: 'bytes' }
-    put(`${namespace}:memory`, { componentType: 'datastore', status: 'pass', ...memory })
+    const common = { componentId: namespace, componentType: 'datastore', status: 'pass' } as const
+    put('redis:keys', { ...common, observedValue: keys })
+    put('redis:memory', { ...common, observedValue: bytes, observedUnit: 'bytes' })
   }
   for (const fact of facts.features) putFeature(put, fact, critical)
   for (const { name, ok, critical: isCritical, problem, observedValue, observedUnit } of facts.checks) {

@@ -1,4 +1,4 @@
-import { masters, type RedisManager, type RedisStats } from '../../redis/index.js'
+import { type FeatureStatus, masters, type RedisManager, type RedisStats } from '../../redis/index.js'
 import { type Duration, toMs } from '../../shared/duration.js'
 import { callSafely } from '../../shared/emitter.js'
 import {
@@ -91,6 +91,7 @@ export function createMonitor(options: MonitorOptions): Monitor {
   const book = new AlertBook(samples)
   const lease = createLease(redis, 'monitor', name, Math.max(Math.ceil(3 * everyMs), 5000))
   const stored = createStandingAlerts(redis, name)
+  const instance = name === 'default' ? undefined : name
   /** In a fleet: this process had the watch when Redis was last asked. */
   let watching = scope === 'process'
   let previous: Sample | undefined
@@ -105,7 +106,8 @@ export function createMonitor(options: MonitorOptions): Monitor {
     redis.on('degraded', ({ reason }) => lost('degraded', reason)),
     redis.on('up', loop.kick),
     redis.on('recovered', loop.kick),
-    redis.register({ feature: 'monitor', name: name === 'default' ? undefined : name, status }),
+    redis.register({ feature: 'monitor', name: instance, status }),
+    redis.register({ feature: 'redis-server', name: instance, status: serverStatus }),
   ]
   if (redis.state === 'down' || redis.state === 'degraded') {
     const state = redis.state
@@ -200,14 +202,21 @@ export function createMonitor(options: MonitorOptions): Monitor {
       history.push({ at: found.at, keys: found.stats.totals.keys })
   }
 
-  function status() {
+  function status(): FeatureStatus {
     const alerts = book.standing
+    return {
+      status: alerts.length > 0 ? 'warn' : 'pass',
+      values: { alerts: alerts.length, watching },
+      problem: alerts.length > 0 ? alerts.map(({ message }) => message).join('; ') : undefined,
+    }
+  }
+
+  /** For metrics: what the last look found. */
+  function serverStatus(): FeatureStatus {
     const totals = previous?.stats.totals
     return {
-      status: alerts.length > 0 ? ('warn' as const) : ('pass' as const),
+      status: 'pass',
       values: {
-        alerts: alerts.length,
-        watching,
         latencyMs: previous?.latencyMs,
         keys: totals?.keys,
         usedBytes: totals?.usedBytes,
@@ -216,7 +225,6 @@ export function createMonitor(options: MonitorOptions): Monitor {
         operationsPerSecond: totals?.operationsPerSecond,
         connectedClients: totals?.connectedClients,
       },
-      problem: alerts.length > 0 ? alerts.map(({ message }) => message).join('; ') : undefined,
     }
   }
 
