@@ -61,6 +61,69 @@ describe('the observability example', () => {
   })
 })
 
+describe('the pages', () => {
+  const page = (name: string): string => readFileSync(join(__dirname, '..', '..', 'docs', name), 'utf8')
+  const block = (text: string, marker: string): string =>
+    new RegExp(`<!-- ${marker}:[^\\n]*\\n\`\`\`\\w+\\n([\\s\\S]*?)\`\`\``).exec(text)?.[1] ?? ''
+
+  it('show the health report that the example answers', async () => {
+    await get('/products')
+    await get('/products')
+    const shown = JSON.parse(block(page('ops.md'), 'health'))
+    const answered = await eventually(
+      async () => {
+        const { body } = await get('/health')
+        expect(Object.keys(body.checks).sort()).toEqual(Object.keys(shown.checks).sort())
+        expect(body.checks['redis:keys'].length).toBeGreaterThan(1)
+        return body
+      },
+      { within: 5000, every: 200 },
+    )
+    expect(shapeOf(answered)).toEqual(shapeOf(shown))
+    const simple = (await get('/health?format=simple')).body
+    expect(shapeOf(simple)).toEqual(shapeOf(JSON.parse(block(page('ops.md'), 'simple'))))
+  })
+
+  it('show metrics that the example answers', async () => {
+    await request(observed.app).post('/carts/7')
+    const answered = new Set((await get('/metrics')).text.split('\n').map(withoutValue))
+    const shown = block(page('metrics.md'), 'metrics').split('\n').map(withoutValue)
+    expect(shown.length).toBeGreaterThan(15)
+    for (const line of shown) expect([...answered]).toContain(line)
+  })
+
+  it('name every metric there is', async () => {
+    const text = page('metrics.md')
+    for (const [, name = ''] of (await get('/metrics')).text.matchAll(/^# TYPE (\S+)/gm)) {
+      const [, tail = ''] = /(_[a-z]+(?:_[a-z]+)*)$/.exec(name.replace(/^holdfast/, '')) ?? []
+      const known =
+        text.includes(name) || /^_(monitor|upkeep)_/.test(tail) || endings(name).some((end) => text.includes(`…${end}`))
+      expect({ name, known }).toEqual({ name, known: true })
+    }
+  })
+})
+
+/** `holdfast_a_b_total` may be written as `…_b_total` beside its siblings. */
+function endings(name: string): string[] {
+  const words = name.split('_')
+  return words.map((_, index) => `_${words.slice(index).join('_')}`)
+}
+
+function withoutValue(line: string): string {
+  return line.startsWith('#') ? line : line.replace(/ \S+$/, '')
+}
+
+/** Names and types, not values: entries of a list by their first one. */
+function shapeOf(value: unknown): unknown {
+  if (Array.isArray(value)) return [shapeOf(value[0])]
+  if (typeof value !== 'object' || value === null) return typeof value
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort(([a], [b]) => a.localeCompare(b))
+      .map(([name, inner]) => [name, shapeOf(inner)]),
+  )
+}
+
 describe('every query of the dashboard and of the alert rules', () => {
   let exposition: ReadonlyMap<string, readonly Readonly<Record<string, string>>[]>
 
