@@ -70,7 +70,7 @@ export interface Guard {
   request(signal: Omit<Signal, 'type' | 'at' | 'id'>): void
   find(subject: Subject): Restriction | undefined
   allowed(ip: string | undefined): boolean
-  readonly honeypots: ReadonlySet<string>
+  isHoneypot(path: string): boolean
   lift(subject: Subject): Promise<boolean>
   restrictions(): ReadonlyMap<string, Restriction>
   idle(): Promise<void>
@@ -181,9 +181,10 @@ export function createGuard(options: GuardOptions, { owner, redis, now, id, dige
       })
   }
 
+  const traps = new Set(honeypots.map(plain))
   const watchesAll = ownDetectors.length > 0
   return {
-    honeypots: new Set(honeypots),
+    isHoneypot: (path) => traps.size > 0 && traps.has(plain(path)),
     seen(event, at, { device, credential }) {
       if (detectors.length === 0 || !(watchesAll || WATCHED.has(event.event))) return
       const { id: eventId, event: type, userId, ip, userAgent, session, path, status, reason, method } = event
@@ -216,6 +217,12 @@ export function createGuard(options: GuardOptions, { owner, redis, now, id, dige
       alerts.close()
     },
   }
+}
+
+/** Express does not mind case and a slash at the end; neither does a trap. */
+function plain(path: string): string {
+  const end = path.length > 1 && path.endsWith('/') ? path.length - 1 : path.length
+  return path.slice(0, end).toLowerCase()
 }
 
 function settingsOf(

@@ -107,7 +107,7 @@ export function securityLog<Own extends OwnEventType = never>(
     req.security = context
     const ip = addressOf(req)
     const path = pathOf(req)
-    if (guard.honeypots.has(path)) guard.request({ ip, path, status: 0, reason: 'honeypot' })
+    if (guard.isHoneypot(path)) guard.request({ ip, path, status: 0, reason: 'honeypot' })
     const network = subscriber(ip)
     const block = network === undefined ? undefined : guard.find({ kind: 'network', network })
     if (block?.action === 'block' && !guard.allowed(ip)) return refuse(res, block.until - now())
