@@ -374,6 +374,16 @@ describe('the decision script', () => {
     })
   })
 
+  it('stays small while two versions with other buckets charge one record', async () => {
+    const key = aKey()
+    const [fine, coarse] = [policy(100), policy(5000)]
+    await ask({ key, at: 0, policies: [fine] })
+    for (let at = 1; at <= 600; at++) await ask({ key, at, policies: [coarse] })
+    expect((await ask({ key, at: 601, policies: [fine] })).policies[0]?.used).toBe(601)
+    expect(await world.client().memory('USAGE', key)).toBeLessThan(2400)
+    expect((await ask({ key, at: 601 + MINUTE, policies: [fine] })).status).toBe('allowed')
+  })
+
   describe('with blocks', () => {
     const block = [10_000, 2, 60_000, 300_000] as const
     const policies = [policy(1, 1000)]
