@@ -10,7 +10,7 @@ let count = 0
 
 beforeAll(async () => {
   server = await startRedis()
-  redis = createRedisManager({ url: server.url, logger: false })
+  redis = createRedisManager({ url: server.url, logger: false, commandTimeout: 2000 })
   await redis.ready()
 })
 afterAll(async () => {
@@ -29,7 +29,7 @@ async function withLog<Own extends `${string}.${string}` = never>(
   end: () => Promise<void>
 }> {
   const keyPrefix = `log${count++}`
-  const own = createRedisManager({ url: server.url, logger: false, keyPrefix })
+  const own = createRedisManager({ url: server.url, logger: false, keyPrefix, commandTimeout: 2000 })
   await own.ready()
   const sink = collect()
   const log = createSecurityLog<Own>({ redis: own, sink, ...options })

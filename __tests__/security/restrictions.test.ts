@@ -15,7 +15,7 @@ afterAll(async () => {
 })
 
 async function start(keyPrefix: string, now = Date.now) {
-  const redis = createRedisManager({ url: server.url, logger: false, keyPrefix })
+  const redis = createRedisManager({ url: server.url, logger: false, keyPrefix, commandTimeout: 2000 })
   await redis.ready()
   const restrictions = createRestrictions({ redis, duration: 60_000, maxDuration: 600_000, now })
   cleanUp.push(

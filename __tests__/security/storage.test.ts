@@ -29,7 +29,7 @@ afterEach(async () => {
 })
 
 async function start(options: Partial<SecurityLogOptions> = {}, keyPrefix = `store${count++}`) {
-  const redis: RedisManager = createRedisManager({ url: server.url, logger: false, keyPrefix })
+  const redis: RedisManager = createRedisManager({ url: server.url, logger: false, keyPrefix, commandTimeout: 2000 })
   await redis.ready()
   const log = createSecurityLog({ redis, sink: () => {}, flushInterval: 1, ...options })
   cleanUp.push(

@@ -17,7 +17,7 @@ afterEach(async () => {
 })
 
 async function start(integrity: Partial<IntegrityOptions> = {}, keyPrefix = `verify${count++}`) {
-  const redis = createRedisManager({ url: server.url, logger: false, keyPrefix })
+  const redis = createRedisManager({ url: server.url, logger: false, keyPrefix, commandTimeout: 2000 })
   await redis.ready()
   const log = createSecurityLog({ redis, sink: () => {}, integrity: { keys: [KEY], ...integrity } })
   cleanUp.push(
