@@ -244,6 +244,34 @@ describe('a monitor of the fleet', () => {
     await own.stop()
   })
 
+  it('tells that the connection is back although another process has the watch by then', async () => {
+    const own = await startRedis()
+    const fleet = await Promise.all([1, 2].map(() => connected({ url: own.url })))
+    const told: string[] = []
+    const all = fleet.map((redis) => {
+      const options: Partial<MonitorOptions> = {
+        scope: 'fleet',
+        onAlert: ({ condition }) => void told.push(`+${condition}`),
+        onRecovery: ({ condition }) => void told.push(`-${condition}`),
+      }
+      return { redis, monitor: watched(redis, options).monitor }
+    })
+    await Promise.all(all.map(({ monitor }) => monitor.check()))
+    const owner = all.find(({ monitor }) => monitor.latest() !== undefined)
+    await own.kill()
+    await eventually(() => expect(told).toEqual(['+connection']))
+    await own.restart()
+    // An empty Redis holds no lease: this is another process that was quicker.
+    await own.client().set(owner?.redis.keys.key('monitor', 'lease', 'default') ?? '', 'quicker')
+    await eventually(() => fleet.every(({ available }) => available))
+    await eventually(async () => {
+      await owner?.monitor.check()
+      expect(told).toEqual(['+connection', '-connection'])
+    })
+    expect(owner?.monitor.alerts()).toEqual([])
+    await own.stop()
+  })
+
   it('takes foreign bytes for no alerts', async () => {
     const redis = await connected()
     for (const bytes of ['{', '[null,1,{}]', '[{"condition":"__proto__","message":"x","since":"x"}]', '"x"']) {

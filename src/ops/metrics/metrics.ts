@@ -19,6 +19,7 @@ import { Counter, type CounterSample } from './counters.js'
 import { familiesOf, type MetricFamily } from './families.js'
 import { createFleet, type Fleet, type FleetStats } from './fleet.js'
 import { type OperationOutcome, type OperationStats, Operations } from './operations.js'
+import { hitRatiosOf, statusOf } from './ratios.js'
 
 export interface FleetOptions {
   /** Length of a time bucket. @default '1m' */
@@ -123,6 +124,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const since = new Date()
 
   const offs = [
+    redis.register({ feature: 'metrics', status: () => statusOf(calls, counters.values()) }),
     redis.on('redis.call', ({ operation, outcome, durationMs }) => {
       calls.record(operation, outcome, durationMs)
       fleet?.record(operation, outcome, durationMs)
@@ -173,12 +175,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
         operations: calls.stats(),
         measured: measured.stats(),
         counters: Object.fromEntries(counted),
-        hitRatios: Object.fromEntries(
-          counted.flatMap(([name, samples]) => {
-            const ratio = hitRatio(samples)
-            return ratio === undefined ? [] : [[name, ratio] as const]
-          }),
-        ),
+        hitRatios: hitRatiosOf(counters.values()),
       }
     },
     async fleet(last = '1h') {
@@ -224,12 +221,4 @@ function timed<T>(run: () => T, end: (outcome: OperationOutcome) => void): T {
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
-}
-
-function hitRatio(samples: readonly CounterSample[]): number | undefined {
-  const sum = (outcome: string): number =>
-    samples.reduce((total, { labels, value }) => total + (labels.outcome === outcome ? value : 0), 0)
-  const hits = sum('hit')
-  const asked = hits + sum('stale') + sum('miss')
-  return asked === 0 ? undefined : hits / asked
 }

@@ -140,12 +140,16 @@ export function createMonitor(options: MonitorOptions): Monitor {
     if (watching === before) return watching
     previous = undefined
     history = []
-    if (!watching) book.replace([])
-    else {
+    if (watching) {
       const alerts = await stored.load()
       if (alerts !== undefined) book.replace(alerts)
+      return true
     }
-    return watching
+    // What was measured goes on with the successor. An outage was seen here alone, and Redis has just answered.
+    for (const alert of book.standing.filter(isOutage))
+      announce({ type: 'cleared', alert: { ...alert, clearedAt: new Date() } })
+    book.replace([])
+    return false
   }
 
   async function sample(): Promise<Sample | undefined> {
@@ -178,7 +182,7 @@ export function createMonitor(options: MonitorOptions): Monitor {
   function tell(observed: Observed): void {
     const notice = book.observe(observed, new Date())
     if (notice === undefined) return
-    if (scope === 'fleet') void stored.save(book.standing)
+    if (scope === 'fleet') void stored.save(book.standing.filter((alert) => !isOutage(alert)))
     announce(notice)
   }
 
@@ -243,6 +247,11 @@ export function createMonitor(options: MonitorOptions): Monitor {
     check,
     close,
   }
+}
+
+/** Raised because Redis did not answer, which it could not be told either. */
+function isOutage({ value }: MonitorAlert): boolean {
+  return value === undefined
 }
 
 const CONNECTED = {
