@@ -110,6 +110,46 @@ it('takes fractions of a millisecond for what they are worth', async () => {
   expect(await lock.release()).toBe(true)
 })
 
+describe('those who wait in one process', () => {
+  it('are served in the order they came', async () => {
+    const order: number[] = []
+    const first = await locks.acquire('job')
+    const waiting = Array.from({ length: 20 }, (_, index) => locks.withLock('job', {}, () => order.push(index)))
+    await first.release()
+    await Promise.all(waiting)
+    expect(order).toEqual(Array.from({ length: 20 }, (_, index) => index))
+  })
+
+  it('send one to ask Redis, and are handed on what their process lets go', async () => {
+    const blocker = await others.acquire('job', '30s')
+    await server.client().config('RESETSTAT')
+    const waiting = Array.from({ length: 50 }, () => locks.withLock('job', {}, () => performance.now()))
+    await sleep(500)
+    const [, asked] = /cmdstat_evalsha:calls=(\d+)/.exec(await server.client().info('commandstats')) ?? []
+    expect(Number(asked)).toBeLessThan(20)
+    await blocker.release()
+    const times = await Promise.all(waiting)
+    const between = times.slice(1).map((time, index) => time - (times[index] as number))
+    // The median poll of a waiter that has to ask again and again comes 75 ms later.
+    expect(between.sort((a, b) => a - b)[25]).toBeLessThan(10)
+  })
+
+  it('fill a semaphore together, and make room for each other when one gives up', async () => {
+    const held = await Promise.all(Array.from({ length: 3 }, () => locks.acquire('slots', { holders: 3 })))
+    const stop = new AbortController()
+    const gone = expect(locks.acquire('slots', { holders: 3, signal: stop.signal })).rejects.toThrow('enough')
+    const brief = expect(locks.acquire('slots', { holders: 3, wait: '30ms' })).rejects.toMatchObject({
+      code: 'ERR_HOLDFAST_LOCK_TIMEOUT',
+    })
+    const next = [1, 2].map(() => locks.acquire('slots', { holders: 3 }))
+    await brief
+    stop.abort(new Error('enough'))
+    await gone
+    await Promise.all(held.map((lock) => lock.release()))
+    for (const lock of await Promise.all(next)) expect(lock.held).toBe(true)
+  })
+})
+
 describe('the fence', () => {
   it('grows with every acquisition, and its key never expires', async () => {
     const fences: number[] = []

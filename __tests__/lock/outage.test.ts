@@ -73,6 +73,17 @@ it('hung while waiting: fails within its deadline, and the lock that the server 
   expect((await locks.acquire('job')).held).toBe(true)
 })
 
+it('hung while 50 wait in line: all are told soon, none waits for its time to be over', async () => {
+  const blocker = createLocks({ redis: (await ready({ url: server.url })).redis })
+  await blocker.acquire('job', '1m')
+  const waiting = Array.from({ length: 50 }, () =>
+    timed(() => expect(locks.acquire('job', { wait: '1m' })).rejects.toMatchObject(unavailable)),
+  )
+  await sleep(100)
+  server.pause()
+  expect(Math.max(...(await Promise.all(waiting)))).toBeLessThan(2000)
+})
+
 it('a reply that is lost with its connection leaves no lock behind', async () => {
   proxy.latency(30_000)
   const lost = locks.acquire('job', { ttl: '10m' })

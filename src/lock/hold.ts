@@ -56,6 +56,8 @@ export interface HoldOptions {
   /** From before the acquisition was sent. */
   readonly since: Instant
   readonly onEnd: (hold: Hold) => void
+  /** The token is gone from Redis, as far as can be told: others of this process may try. */
+  readonly onFree: () => void
 }
 
 /** So that a third of the time has passed at the first attempt, and several more fit in. */
@@ -63,7 +65,7 @@ const EXTEND_AT = 1 / 3
 const RETRY_AT = 1 / 10
 
 export function createHold(options: HoldOptions): Hold {
-  const { redis, orphans, key, holdersKey, token, fence, claim, since, onEnd } = options
+  const { redis, orphans, key, holdersKey, token, fence, claim, since, onEnd, onFree } = options
   const controller = new AbortController()
   let tenure: Tenure = { from: since, ttl: claim.ttl }
   let ended: LockLossReason | undefined
@@ -89,6 +91,7 @@ export function createHold(options: HoldOptions): Hold {
     redis.emit('lock', { outcome: 'lost', key, fence, heldMs: heldMs(), reason })
     controller.abort(new LockLostError(reason))
     await orphans.disown(holdersKey, token)
+    onFree()
   }
 
   /** After a standstill the timer may not have had its turn yet: whoever asks finds out. */
@@ -138,6 +141,7 @@ export function createHold(options: HoldOptions): Hold {
       (client) => releaseScript.run(client, [holdersKey], [token]),
       () => undefined,
     )
+    if (reply !== undefined) onFree()
     if (reply === 0) {
       ended = 'gone'
       redis.emit('lock', { outcome: 'lost', key, fence, heldMs: heldMs(), reason: 'gone' })

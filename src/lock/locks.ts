@@ -5,11 +5,12 @@ import { type Duration, toMs } from '../shared/duration.js'
 import { checkOptions, requireOptions } from '../shared/options.js'
 import { LockLostError, LockTimeoutError } from './errors.js'
 import { createHold, type Hold, type HoldOptions, type Lock } from './hold.js'
+import { Lines } from './line.js'
 import { type AcquireOptions, aClaim, aKey, type Claim, type LocksOptions, locksRules } from './options.js'
 import { createOrphans } from './orphans.js'
 import { acquireScript } from './scripts.js'
 import { elapsed, instant, remaining } from './tenure.js'
-import { pause, retryDelay } from './waiting.js'
+import { retryDelay } from './waiting.js'
 
 /**
  * Locks over all processes that share a Redis. They fail closed: without Redis every acquisition rejects with
@@ -61,9 +62,12 @@ export function createLocks(options: LocksOptions): Locks {
   const single = { ttl: toMs(ttl), wait: toMs(wait), maxHold: 0 }
   const extended = { ...single, maxHold: toMs(maxHold) }
   const orphans = createOrphans(redis)
+  const lines = new Lines()
   const holds = new Set<Hold>()
+  const owner = `${randomBytes(15).toString('base64url')}.`
   const closing = new AbortController()
   setMaxListeners(0, closing.signal)
+  let tokens = 0
   let closed: Promise<void> | undefined
 
   /** One attempt: the lock, or how long the first of its holders has left. */
@@ -71,7 +75,7 @@ export function createLocks(options: LocksOptions): Locks {
     const slot = redis.keys.slot(key)
     const holdersKey = redis.keys.key('lock', slot, 'holders')
     const fenceKey = redis.keys.key('lock', slot, 'fence')
-    const token = randomBytes(15).toString('base64url')
+    const token = `${owner}${(tokens++).toString(36)}`
     const since = instant()
     let abandoned = false
     let mayHold = false
@@ -97,29 +101,38 @@ export function createLocks(options: LocksOptions): Locks {
     }
   }
 
-  function enter(held: Omit<HoldOptions, 'onEnd'>): Hold {
-    const hold = createHold({ ...held, onEnd: (ended) => holds.delete(ended) })
+  function enter(held: Omit<HoldOptions, 'onEnd' | 'onFree'>): Hold {
+    const hold = createHold({ ...held, onEnd: (ended) => holds.delete(ended), onFree: () => lines.ring(held.key) })
     if (hold.held) holds.add(hold)
     return hold
   }
 
   async function seek(key: string, claim: Claim): Promise<Hold | undefined> {
     const since = instant()
-    for (let tries = 0; ; tries++) {
-      refuse(claim.signal)
-      const found = await attempt(key, claim)
-      refuse(claim.signal)
-      const waitedMs = elapsed(since, instant())
-      if (typeof found === 'object') {
-        redis.emit('lock', { outcome: 'acquired', key, fence: found.fence, waitedMs })
-        return found
+    const waited = (): number => elapsed(since, instant())
+    const place = lines.join(key)
+    const give = (delay: number): Promise<void> =>
+      place.wait(delay, Math.max(claim.wait - waited(), 0), [claim.signal, closing.signal])
+    try {
+      // Without Redis there is nothing to wait for: everybody is told at once.
+      if (!place.first && claim.wait > 0 && redis.available) await give(claim.wait)
+      for (let tries = 0; ; tries++) {
+        refuse(claim.signal)
+        const found = await attempt(key, claim)
+        refuse(claim.signal)
+        const waitedMs = waited()
+        if (typeof found === 'object') {
+          redis.emit('lock', { outcome: 'acquired', key, fence: found.fence, waitedMs })
+          return found
+        }
+        if (waitedMs >= claim.wait) {
+          redis.emit('lock', { outcome: 'timeout', key, waitedMs })
+          return undefined
+        }
+        await give(retryDelay(tries, found))
       }
-      const left = claim.wait - waitedMs
-      if (left <= 0) {
-        redis.emit('lock', { outcome: 'timeout', key, waitedMs })
-        return undefined
-      }
-      await pause(Math.min(retryDelay(tries, found), left), [claim.signal, closing.signal])
+    } finally {
+      place.leave()
     }
   }
 

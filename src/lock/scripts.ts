@@ -25,10 +25,13 @@ redis.call('PEXPIREAT', KEYS[1], last[2])
 export const acquireScript: Script<[fence: string | null, freeInMs: number]> = defineScript({
   name: 'lock.acquire',
   lua: `${CLOCK}
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[3]) then
-  local first = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
-  return { false, math.ceil(first[2] - now) }
+local holders, most = redis.call('ZCARD', KEYS[1]), tonumber(ARGV[3])
+if holders >= most then
+  holders = holders - redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+  if holders >= most then
+    local first = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
+    return { false, math.ceil(first[2] - now) }
+  end
 end
 local fence = us
 local before = redis.call('GET', KEYS[2])
@@ -39,7 +42,11 @@ if before then
 end
 fence = string.format('%.0f', fence)
 redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
-${OUTLIVE_LAST_HOLDER}
+if holders == 0 then
+  redis.call('PEXPIREAT', KEYS[1], now + ARGV[2])
+else
+  ${OUTLIVE_LAST_HOLDER}
+end
 redis.call('SET', KEYS[2], fence)
 return { fence, 0 }`,
 })

@@ -10,8 +10,12 @@ export function retryDelay(attempt: number, freeInMs: number, random: () => numb
   return Math.min(limit / 2 + random() * (limit / 2), Math.max(freeInMs, 1))
 }
 
-/** Resolves after `ms`, or as soon as one of the signals is aborted. */
-export function pause(ms: number, signals: readonly (AbortSignal | undefined)[]): Promise<void> {
+/** Resolves after `ms`, as soon as one of the signals is aborted, or when what `onStart` was given is called. */
+export function pause(
+  ms: number,
+  signals: readonly (AbortSignal | undefined)[],
+  onStart: (wake: () => void) => void,
+): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
       clearTimeout(timer)
@@ -19,6 +23,7 @@ export function pause(ms: number, signals: readonly (AbortSignal | undefined)[])
       resolve()
     }
     const timer = setTimeout(done, ms)
+    onStart(done)
     for (const signal of signals) signal?.addEventListener('abort', done)
     if (signals.some((signal) => signal?.aborted)) done()
   })
