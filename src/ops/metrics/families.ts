@@ -114,6 +114,8 @@ function statusFamilies(sources: readonly StatusSource[]): MetricFamily[] {
   }
   const identities = new Map<string, number>()
   for (const source of sources) {
+    // Ratios of the counters above: queries make better ones.
+    if (source.feature === 'metrics') continue
     const status = statusOf(source)
     if (status === undefined) continue
     const identity = `${source.feature}\n${source.name ?? ''}`
