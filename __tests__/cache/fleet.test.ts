@@ -39,7 +39,9 @@ it.each(['local', 'shared'])(
 )
 
 it('a thousand cold keys asked for by three peers at once are computed once each', async () => {
-  const peers: Peer[] = await Promise.all([1, 2, 3].map(() => peer({ url: server.url, commandTimeout: 5000 }, { namespace: 'many' })))
+  const peers: Peer[] = await Promise.all(
+    [1, 2, 3].map(() => peer({ url: server.url, commandTimeout: 5000 }, { namespace: 'many' })),
+  )
   let runs = 0
   const keys = Array.from({ length: 1000 }, (_, i) => `key ${i}`)
   await Promise.all(

@@ -16,8 +16,14 @@ export async function peer(
 ): Promise<Peer> {
   const redis = createRedisManager({ logger: false, ...manager })
   await redis.ready(5000)
-  const cache = createCache({ redis, jitter: 0, ...options })
-  if (armed) await eventually(() => cache.stats().local.mode !== 'off', { within: 5000 })
+  let cache: Cache
+  try {
+    cache = createCache({ redis, jitter: 0, ...options })
+    if (armed) await eventually(() => cache.stats().local.mode !== 'off', { within: 5000 })
+  } catch (error) {
+    await redis.close()
+    throw error
+  }
   return {
     redis,
     cache,
