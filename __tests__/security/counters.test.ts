@@ -3,10 +3,12 @@ import fc from 'fast-check'
 import { createRedisManager, type RedisManager } from '../../src/redis/index.js'
 import { type Asked, createLocalCounters } from '../../src/security/counters.js'
 import type { Measure, Reading } from '../../src/security/detectors/detector.js'
-import { createRedisCounters } from '../../src/security/redis-counters.js'
+import { createDigest } from '../../src/security/digest.js'
+import { counterKey, createRedisCounters } from '../../src/security/redis-counters.js'
 import { eventually } from '../support/eventually.js'
 import { type RedisServer, startRedis } from '../support/redis-server.js'
 
+const digest = createDigest('a key for tests only')
 let server: RedisServer
 let redis: RedisManager
 
@@ -64,7 +66,7 @@ describe('counters', () => {
     await fc.assert(
       fc.asyncProperty(steps, async (given) => {
         run++
-        const real = createRedisCounters({ redis, maxKeys: 1000 })
+        const real = createRedisCounters({ redis, digest, maxKeys: 1000 })
         const local = createLocalCounters()
         let at = Date.now()
         for (const { measure: each, wait } of given) {
@@ -96,7 +98,10 @@ describe('counters', () => {
   })
 
   it('are shared by processes', async () => {
-    const [one, two] = [createRedisCounters({ redis, maxKeys: 10 }), createRedisCounters({ redis, maxKeys: 10 })]
+    const [one, two] = [
+      createRedisCounters({ redis, digest, maxKeys: 10 }),
+      createRedisCounters({ redis, digest, maxKeys: 10 }),
+    ]
     const measure = (member: string): Asked[] => [
       { at: Date.now(), measure: { op: 'add', key: 'k', member, window: 60_000 } },
     ]
@@ -110,7 +115,7 @@ describe('counters', () => {
       local.applyNow([{ at: n, measure: { op: 'add', key: `ip:${n}`, member: 'x', window: 1e9 } }])
     }
     expect(local.size).toBe(1000)
-    const counters = createRedisCounters({ redis, maxKeys: 500 })
+    const counters = createRedisCounters({ redis, digest, maxKeys: 500 })
     for (let n = 0; n < 40; n++) {
       const asked = Array.from(
         { length: 100 },
@@ -125,7 +130,7 @@ describe('counters', () => {
   }, 60_000)
 
   it('keep an active counter alive while strangers flood the rest', async () => {
-    const counters = createRedisCounters({ redis, maxKeys: 50 })
+    const counters = createRedisCounters({ redis, digest, maxKeys: 50 })
     const ask = (key: string, member: string): Asked => ({
       at: Date.now(),
       measure: { op: 'add', key, member, window: 60_000 },
@@ -139,7 +144,7 @@ describe('counters', () => {
   })
 
   it('bound one counter, however often it is moved', async () => {
-    const counters = createRedisCounters({ redis, maxKeys: 10 })
+    const counters = createRedisCounters({ redis, digest, maxKeys: 10 })
     const asked = Array.from(
       { length: 500 },
       (_, n): Asked => ({
@@ -151,7 +156,7 @@ describe('counters', () => {
   })
 
   it('go on in memory without Redis, and are merged exactly on its return', async () => {
-    const counters = createRedisCounters({ redis, maxKeys: 100 })
+    const counters = createRedisCounters({ redis, digest, maxKeys: 100 })
     const add = async (member: string) =>
       (await counters.apply([{ at: Date.now(), measure: { op: 'add', key: 'k', member, window: 600_000 } }]))[0]?.count
     expect(await add('a')).toBe(1)
@@ -171,9 +176,9 @@ describe('counters', () => {
   })
 
   it('treat foreign bytes under their keys as nothing', async () => {
-    const counters = createRedisCounters({ redis, maxKeys: 100 })
-    await server.client().set(redis.keys.key('security', 'count', 'k'), 'not a set')
-    await server.client().hset(redis.keys.key('security', 'count', 's'), '__proto__', '1', 'x:y', '2', '5', '3')
+    const counters = createRedisCounters({ redis, digest, maxKeys: 100 })
+    await server.client().set(counterKey(redis, digest, 'k'), 'not a set')
+    await server.client().hset(counterKey(redis, digest, 's'), '__proto__', '1', 'x:y', '2', '5', '3')
     const readings = await counters.apply([
       { at: 1, measure: { op: 'add', key: 'k', member: 'm', window: 1000, entries: true } },
       { at: 1, measure: { op: 'tally', key: 's', fields: ['ok'], bucket: 10, buckets: 3 } },

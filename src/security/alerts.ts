@@ -1,5 +1,6 @@
 import type { RedisManager } from '../redis/index.js'
 import type { DetectorAction, Subject } from './detectors/detector.js'
+import type { Digest } from './digest.js'
 import type { SecurityEvent } from './event.js'
 import { subjectKey } from './watch.js'
 import { createWebhook, type WebhookOptions } from './webhook.js'
@@ -20,6 +21,7 @@ export interface SecurityAlert {
 
 export interface AlertsOptions {
   readonly redis: RedisManager
+  readonly digest: Digest
   readonly onAlert: ((alert: SecurityAlert) => unknown) | undefined
   readonly webhook: WebhookOptions | undefined
 }
@@ -33,13 +35,13 @@ export interface Alerts {
 const TIMEOUT_MS = 5000
 const MAX_RUNNING = 50
 
-export function createAlerts({ redis, onAlert, webhook }: AlertsOptions): Alerts {
+export function createAlerts({ redis, digest, onAlert, webhook }: AlertsOptions): Alerts {
   const hook = webhook === undefined ? undefined : createWebhook(webhook)
   let running = 0
 
   /** False where another process has the alert. Without Redis every process tells: twice is better than never. */
   function isFirst({ detector, subject }: SecurityAlert, cooldown: number): Promise<boolean> {
-    const key = redis.keys.key('security', 'alerted', detector, subjectKey(subject))
+    const key = redis.keys.key('security', 'alerted', detector, digest('alerted', subjectKey(subject)))
     return redis.attempt(
       'security.alert',
       async (client) => (await client.set(key, '1', 'PX', Math.max(cooldown, 1), 'NX')) === 'OK',

@@ -62,8 +62,8 @@ export function createLocalCounters({ maxKeys = 50_000 }: { readonly maxKeys?: n
       members.delete(member)
       members.set(member, time)
       if (members.size > cap) {
-        const [oldest] = [...members].sort(byTime)
-        if (oldest !== undefined) members.delete(oldest[0])
+        const oldest = [...members].sort(byTime).slice(0, members.size - cap)
+        for (const [name] of oldest) members.delete(name)
       }
     }
     const live = [...members].filter(([, time]) => time > at - window)

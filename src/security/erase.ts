@@ -1,14 +1,17 @@
 import type { RedisManager } from '../redis/index.js'
 import { type LogKeys, STREAMS } from './append.js'
 import { userCounters } from './detectors/users.js'
+import type { Digest } from './digest.js'
 import type { Signer } from './integrity.js'
 import { decode, fieldsOf } from './query.js'
+import { counterKey } from './redis-counters.js'
 
 export interface EraserOptions {
   readonly redis: RedisManager
   readonly keys: LogKeys
   readonly shards: number
   readonly signer: Signer
+  readonly digest: Digest
   readonly retention: number
 }
 
@@ -19,7 +22,7 @@ const DEADLINE = 5000
  * Removes the events of a user from every stream, and what detectors remember of them. For each event a signed note
  * stays, without content, so that a verification can tell an erasure from a crime. Fails closed.
  */
-export function createEraser({ redis, keys, shards, signer, retention }: EraserOptions) {
+export function createEraser({ redis, keys, shards, signer, digest, retention }: EraserOptions) {
   return async (userId: string, user: string): Promise<number> => {
     let removed = 0
     for (let shard = 0; shard < shards; shard++) {
@@ -66,7 +69,7 @@ export function createEraser({ redis, keys, shards, signer, retention }: EraserO
     }
     await redis.execute('security.erase', async (client) => {
       await client.unlink(keys.user(user))
-      for (const name of userCounters(userId)) await client.unlink(redis.keys.key('security', 'count', name))
+      for (const name of userCounters(userId)) await client.unlink(counterKey(redis, digest, name))
     })
     return removed
   }

@@ -117,11 +117,11 @@ export function createGuard(options: GuardOptions, { owner, redis, now, id, dige
     maxDuration: toMs(maxBlock),
     now,
   })
-  const alerts = createAlerts({ redis, onAlert, webhook })
+  const alerts = createAlerts({ redis, digest, onAlert, webhook })
   const watch = createWatch({
     redis,
     detectors,
-    counters: createRedisCounters({ redis, maxKeys: maxCounters }),
+    counters: createRedisCounters({ redis, digest, maxKeys: maxCounters }),
     allowed: isAllowed,
     onFound,
   })

@@ -115,7 +115,7 @@ export function createParts<Own extends OwnEventType>(owner: string, options: Se
   const reader = createReader({ redis, keys, shards })
   const verify = createVerifier({ redis, keys, shards, signer })
   const notesKept = Math.max(store.retention, store.auditRetention)
-  const eraseUser = createEraser({ redis, keys, shards, signer, retention: notesKept })
+  const eraseUser = createEraser({ redis, keys, shards, signer, digest, retention: notesKept })
   const upkeep = createUpkeep({ redis, keys, store, now })
   const spill = spillPath === undefined ? undefined : createSpill(spillPath, producer)
   const loading = load().catch(() => spillFailed('read'))

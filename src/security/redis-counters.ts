@@ -1,9 +1,12 @@
 import { type BatchCommand, type BatchReply, batch, type RedisManager } from '../redis/index.js'
 import { type Asked, type Counters, createLocalCounters, DEFAULT_CAP, NOTHING } from './counters.js'
 import type { Reading, SeriesMeasure, SetMeasure } from './detectors/detector.js'
+import type { Digest } from './digest.js'
 
 export interface RedisCountersOptions {
   readonly redis: RedisManager
+  /** Names of keys are seen by more people than values: they hold no users and no addresses. */
+  readonly digest: Digest
   /** Most counters this process keeps alive; the least recently used are deleted first. */
   readonly maxKeys: number
 }
@@ -17,12 +20,12 @@ const PIECE = 120
  * thresholds are reached later by an attack spread over processes; what was counted meanwhile is added to Redis on its
  * return, which is exact, since adding a member twice is adding it once.
  */
-export function createRedisCounters({ redis, maxKeys }: RedisCountersOptions): Counters {
+export function createRedisCounters({ redis, digest, maxKeys }: RedisCountersOptions): Counters {
   const local = createLocalCounters({ maxKeys })
   const live = new Map<string, number>()
   let missed: Asked[] = []
 
-  const keyOf = (key: string): string => redis.keys.key('security', 'count', key)
+  const keyOf = (key: string): string => counterKey(redis, digest, key)
 
   function touch(key: string, commands: BatchCommand[]): void {
     live.delete(key)
@@ -131,6 +134,11 @@ export function createRedisCounters({ redis, maxKeys }: RedisCountersOptions): C
       return local.applyNow(asked)
     },
   }
+}
+
+/** The key of a counter in Redis. */
+export function counterKey(redis: RedisManager, digest: Digest, key: string): string {
+  return redis.keys.key('security', 'count', digest('count', key))
 }
 
 type Plan = (replies: readonly BatchReply[]) => Reading
