@@ -37,6 +37,7 @@ export class Core {
   readonly #off: (() => void)[] = []
   #degraded = false
   #outages = 0
+  #lastMissed = 0
   #listening: (() => void) | undefined
 
   constructor(options: CoreOptions) {
@@ -62,7 +63,7 @@ export class Core {
     const askedAt = performance.now()
     const decision = await this.engine.take(key, policies, cost, (reason) => this.#without(key, policies, cost, reason))
     if (decision.source !== 'redis') return { decision, repeated: 0 }
-    this.#degraded = false
+    if (this.#degraded && performance.now() - this.#lastMissed > QUIET_MS) this.#degraded = false
     if (decision.allowed) {
       if (this.#denied.size > 0) this.#denied.delete(key)
       return { decision, repeated: 0 }
@@ -93,6 +94,7 @@ export class Core {
 
   #without(key: string, policies: readonly Policy[], cost: number, reason: FallbackReason): RateLimitDecision {
     const { onUnavailable, block } = this.#options
+    this.#lastMissed = performance.now()
     if (!this.#degraded) {
       this.#degraded = true
       this.#announce(reason)
@@ -119,6 +121,9 @@ export class Core {
     })
   }
 }
+
+/** Single late answers, with the connection up all the while, are one outage until none has come for so long. */
+const QUIET_MS = 60_000
 
 /** Milliseconds since the epoch that no change of the clock moves back. */
 function steadyNow(): number {

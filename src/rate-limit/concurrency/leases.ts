@@ -64,7 +64,7 @@ export class Leases {
         fallback,
       )
       .then((grant) => {
-        if (!grant.granted && grant.reason === undefined) this.#held.delete(lease)
+        if (!grant.granted && grant.reason === undefined) this.#drop(lease)
         return grant
       })
   }
@@ -73,8 +73,7 @@ export class Leases {
   async release(lease: string): Promise<void> {
     const key = this.#held.get(lease)
     if (key === undefined) return
-    this.#held.delete(lease)
-    if (this.#held.size === 0) this.close()
+    this.#drop(lease)
     await this.#redis.attempt(
       'concurrency.release',
       (client) => client.zrem(key, lease),
@@ -82,7 +81,9 @@ export class Leases {
     )
   }
 
-  close(): void {
+  #drop(lease: string): void {
+    this.#held.delete(lease)
+    if (this.#held.size > 0) return
     clearInterval(this.#renewal)
     this.#renewal = undefined
   }
