@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto'
 import { describe, expect, it } from '@jest/globals'
 import express, { type Express } from 'express'
 import passport from 'passport'
@@ -89,6 +90,31 @@ describe('req.sessions', () => {
     expect(await one.session.sessions.list('ann')).toContainEqual(
       expect.objectContaining({ device: expect.any(String) }),
     )
+  })
+
+  it('a device keeps its name in the list, and can be revoked by it, however often its id is renewed', async () => {
+    const one = app()
+    const registry = one.session.sessions
+    let cookie = cookieOf(await post(one, '/login/frank'))
+    const [before] = await registry.list('frank')
+    for (let i = 0; i < 3; i++) cookie = cookieOf(await post(one, '/rotate', cookie))
+    const [after] = await registry.list('frank')
+    expect(after?.handle).toBe(before?.handle)
+    expect(await registry.revoke('frank', before?.handle as string)).toBe(true)
+    await get(one, '/me', cookie).expect({ user: null, visits: null })
+  })
+
+  it('an access token stays valid when the id of its session is renewed', async () => {
+    const one = app()
+    const registry = one.session.sessions
+    const { id } = await registry.create('gina', 'token of gina')
+    const signature = createHmac('sha256', SECRET).update(id).digest('base64').replace(/=+$/, '')
+    const cookie = `sid=${encodeURIComponent(`s:${id}.${signature}`)}`
+    await get(one, '/me', cookie).expect({ user: 'gina', visits: null })
+    await post(one, '/rotate', cookie).expect(200)
+    expect(await registry.validate('token of gina')).toEqual({ valid: true, userId: 'gina', degraded: false })
+    await registry.revokeAll('gina')
+    expect(await registry.validate('token of gina')).toMatchObject({ valid: false })
   })
 
   it('a log-out with the old id of a rotated session ends the session', async () => {

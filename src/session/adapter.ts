@@ -13,8 +13,6 @@ export interface SessionWrite {
   readonly facts: Facts | undefined
   /** Told what is stored now; -1 for a version that the writer does not know. */
   readonly saved: (version: number) => void
-  /** Told that the session is dead, and the write with it. */
-  readonly gone: () => void
 }
 
 interface Operations {
@@ -56,7 +54,6 @@ function operationsOn(core: SessionCore, { touchAfter, ending }: Circumstances):
       // Nobody else knows a new id: what is there already is an earlier write of it, whose answer was lost.
       const saved = await repository.save(id, { base: base ?? NOTHING, json, idle })
       if (saved.status === 'saved') write.saved(saved.version)
-      else write.gone()
       return 'OK'
     },
     expire: async (id, seconds) => ((await repository.touch(id, seconds * 1000)) === undefined ? 0 : 1),

@@ -30,3 +30,7 @@ export const plainCodec: Codec = {
     return text.startsWith('\u0001') ? { problem: 'unknown key' } : { text, outdated: false }
   },
 }
+
+export function isUnknownKey(opened: Opened): boolean {
+  return 'problem' in opened && opened.problem === 'unknown key'
+}

@@ -2,7 +2,8 @@ import type { RedisManager } from '../redis/index.js'
 import type { ScriptArgument } from '../redis/script.js'
 import type { Codec } from './codec.js'
 import { SessionEndedError } from './errors.js'
-import { placeOfFieldNamed, type SessionRepository } from './repository.js'
+import { placeOfField } from './places.js'
+import type { SessionRepository } from './repository.js'
 import { field } from './user-scripts.js'
 
 /** Values beside the data of a session, changed in one step: no parallel request sees or spends one twice. */
@@ -21,7 +22,7 @@ export class SessionFields {
   async take(id: string, name: string): Promise<unknown> {
     const sealed = await this.#run(id, 'take', `f:${name}`, '')
     if (!Buffer.isBuffer(sealed) || sealed.length === 0) return undefined
-    const opened = this.#codec.open(sealed, placeOfFieldNamed(this.#repository.addressOf(id), `f:${name}`))
+    const opened = this.#codec.open(sealed, placeOfField(this.#repository.addressOf(id), `f:${name}`))
     if ('problem' in opened) {
       this.#redis.emit('data.corrupt', { feature: 'session', problem: 'a field of a session cannot be read' })
       return undefined
@@ -31,7 +32,7 @@ export class SessionFields {
 
   /** True where nothing was set before. */
   async setOnce(id: string, name: string, value: unknown): Promise<boolean> {
-    const at = placeOfFieldNamed(this.#repository.addressOf(id), `f:${name}`)
+    const at = placeOfField(this.#repository.addressOf(id), `f:${name}`)
     return (await this.#run(id, 'setOnce', `f:${name}`, this.#codec.seal(JSON.stringify(value), at))) === 1
   }
 

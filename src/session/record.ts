@@ -4,6 +4,8 @@ import type { Json } from './merge.js'
 /** What is fixed when an id is made: changing it takes a new id. */
 export interface Facts {
   readonly userId?: string | undefined
+  /** Hash of the id that the session began with: what it is called however often its id is renewed. */
+  readonly family?: string | undefined
   /** When the user last proved who they are, in Unix ms of Redis' clock. */
   readonly authenticatedAt?: number | undefined
   /** As of {@link describeDevice}. */

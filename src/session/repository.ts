@@ -1,6 +1,6 @@
 import { type FallbackReason, type RedisManager, scan } from '../redis/index.js'
 import { type Address, addressIn, addressOf, handleOfRecord } from './address.js'
-import type { Codec, Opened, Place } from './codec.js'
+import { type Codec, isUnknownKey, type Opened } from './codec.js'
 import { openWith, sealFor } from './envelope.js'
 import { SessionUnavailableError, TooManySessionsError } from './errors.js'
 import type { SessionEnd } from './events.js'
@@ -8,6 +8,8 @@ import { referenceOf } from './id.js'
 import { inTurn, type Turns } from './in-turn.js'
 import { merge } from './merge.js'
 import { Outbox } from './outbox.js'
+import { placeOfData, placeOfFacts } from './places.js'
+import { RecordReader } from './reader.js'
 import {
   type Change,
   type Draft,
@@ -17,6 +19,7 @@ import {
   type Saved,
   type SessionRecord,
 } from './record.js'
+import { rekey } from './rekey.js'
 import * as scripts from './scripts.js'
 import type { Statistics } from './statistics.js'
 
@@ -39,11 +42,13 @@ export class SessionRepository {
   readonly outbox: Outbox
   readonly #settings: RepositorySettings
   readonly #redis: RedisManager
+  readonly #reader: RecordReader
   readonly #turns: Turns = new Map()
 
   constructor(settings: RepositorySettings) {
     this.#settings = settings
     this.#redis = settings.redis
+    this.#reader = new RecordReader(settings.redis, settings.codec, (address) => void this.rekey(address))
     this.outbox = new Outbox(settings.redis, (id, change) => this.#write(id, change, 'theirs'))
   }
 
@@ -64,12 +69,18 @@ export class SessionRepository {
     )
     if (typeof reply === 'string') return { status: 'unavailable', reason: reply }
     const status = reply[0].toString()
-    if (status === 'found') return this.#decode(id, address, reply as scripts.FoundReply)
+    if (status === 'found') {
+      const { found, touched } = this.#reader.read(id, address, reply as scripts.FoundReply)
+      if (touched && found.status === 'found') {
+        this.#settings.statistics.seen(address.hash, found.record.now + found.record.idle)
+      }
+      return found
+    }
     if (status === 'alias') {
       const successor = reply[1] === undefined ? undefined : openWith(id, reply[1].toString())
       return successor === undefined ? { status: 'missing' } : this.find(successor, touchAfter)
     }
-    if (status === 'foreign') return this.#corrupt('the key of a session holds something else')
+    if (status === 'foreign') return this.#reader.corrupt('the key of a session holds something else')
     return { status: status as 'missing' | 'revoked' | 'expired' }
   }
 
@@ -83,8 +94,8 @@ export class SessionRepository {
     const { json, idle, absolute, facts = {}, replace = false, refreshTokenHash = '' } = draft
     const { maxPerUser, onExcess, codec, statistics } = this.#settings
     const address = this.addressOf(id)
-    const data = codec.seal(json, place(address, 'data', 1))
-    const meta = codec.seal(JSON.stringify(facts), place(address, 'meta', 0))
+    const data = codec.seal(json, placeOfData(address, 1))
+    const meta = codec.seal(JSON.stringify(facts), placeOfFacts(address))
     const fixed = [
       ...[address.hash, data, meta, idle, absolute, facts.userId === undefined ? 0 : 1, replace ? 1 : 0],
       ...[maxPerUser, onExcess, refreshTokenHash],
@@ -132,7 +143,7 @@ export class SessionRepository {
     let next = json
     let { version } = base
     for (let attempt = 0; attempt < TRIES; attempt++) {
-      const data = this.#settings.codec.seal(next, place(address, 'data', version + 1))
+      const data = this.#settings.codec.seal(next, placeOfData(address, version + 1))
       const reply = await this.#redis.attempt<scripts.WriteReply | undefined>(
         'session.update',
         (client) =>
@@ -156,10 +167,10 @@ export class SessionRepository {
         return { status: 'gone' }
       }
       version = Number(theirVersion)
-      const opened = this.#open(theirData, place(address, 'data', version))
+      const opened = this.#open(theirData, address, version)
       const theirs = 'text' in opened ? parseObject(opened.text) : undefined
       if (theirs === undefined) {
-        this.#corrupt('the data of a session cannot be read')
+        this.#reader.corrupt('the data of a session cannot be read')
         return { status: 'gone' }
       }
       const merged = merge(parseObject(base.json) ?? {}, parseObject(json) ?? {}, theirs, winner)
@@ -206,7 +217,7 @@ export class SessionRepository {
     const successor = sealed.length === 0 ? undefined : openWith(id, sealed.toString())
     if (successor !== undefined) return this.remove(successor, reason)
     if (removed.toString() !== '1') return false
-    const facts = this.#settings.codec.open(meta, place(address, 'meta', 0))
+    const facts = this.#settings.codec.open(meta, placeOfFacts(address))
     this.ended(address.hash, reason, 'text' in facts ? (parseObject(facts.text) as Facts)?.userId : undefined)
     return true
   }
@@ -222,11 +233,12 @@ export class SessionRepository {
     const { codec } = this.#settings
     const from = record.address
     const to = this.addressOf(newId)
-    const meta = codec.seal(JSON.stringify(facts), place(to, 'meta', 0))
+    facts = { ...facts, family: facts.family ?? from.hash }
+    const meta = codec.seal(JSON.stringify(facts), placeOfFacts(to))
     const successor = sealFor(record.id, newId)
     let { json, version } = record
     for (let attempt = 0; attempt < TRIES; attempt++) {
-      const data = codec.seal(json, place(to, 'data', version))
+      const data = codec.seal(json, placeOfData(to, version))
       const reply = await this.#redis.execute('session.rotate', (client) =>
         scripts.rotate.run(
           client,
@@ -242,7 +254,7 @@ export class SessionRepository {
       const [, theirVersion, theirData] = reply
       if (theirVersion === undefined || theirData === undefined) return undefined
       version = Number(theirVersion)
-      const opened = this.#open(theirData, place(from, 'data', version))
+      const opened = this.#open(theirData, from, version)
       if (!('text' in opened)) return undefined
       json = opened.text
     }
@@ -257,105 +269,16 @@ export class SessionRepository {
     }
   }
 
-  /** Facts that cannot be read are none: then the session is nobody's. */
-  #facts(meta: Buffer | string, address: Address): Facts {
-    const opened = this.#settings.codec.open(meta, place(address, 'meta', 0))
-    const facts = 'text' in opened ? parseObject(opened.text) : undefined
-    if (facts === undefined) this.#corrupt('the facts of a session cannot be read')
-    return facts ?? {}
-  }
-
-  #decode(id: string, address: Address, reply: scripts.FoundReply): Found {
-    const [, data, meta, numbers] = reply
-    const { codec, statistics } = this.#settings
-    const [version = 0, begunAt = 0, idMadeAt = 0, deadline = 0, idle = 0, lastSeen = 0, now = 0, touched = 0] = numbers
-      .toString()
-      .split(' ')
-      .map(Number)
-    const opened = codec.open(data, place(address, 'data', version))
-    if (unknownKey(opened)) return { status: 'unavailable', reason: 'unknown-key' }
-    const parsed = 'text' in opened ? parseObject(opened.text) : undefined
-    // The record is kept: a mistake in the roll-out of a key must not cost the sessions.
-    if (!('text' in opened) || parsed === undefined) return this.#corrupt('the data of a session cannot be read')
-    if (opened.outdated) void this.reseal(address)
-    if (touched === 1) statistics.seen(address.hash, now + idle)
-    const readFacts = (): Facts => this.#facts(meta, address)
-    let facts: Facts | undefined
-    const record: SessionRecord = {
-      id,
-      address,
-      json: opened.text,
-      data: parsed,
-      // Most requests do not ask.
-      get facts() {
-        facts ??= readFacts()
-        return facts
-      },
-      version,
-      begunAt,
-      idMadeAt,
-      deadline,
-      lastSeen,
-      idle,
-      now,
-    }
-    return { status: 'found', record }
-  }
-
-  /** Seals a session with the newest key. True where anything was to be done and has been. */
-  async reseal(address: Address): Promise<boolean> {
-    const { codec } = this.#settings
-    const fields = await this.#redis.attempt<Record<string, Buffer>>(
-      'session.rekey',
-      (client) => client.hgetallBuffer(address.record),
-      () => ({}),
-    )
-    const changes: (string | Buffer)[] = []
-    const version = Number(fields.v)
-    for (const [name, sealed] of Object.entries(fields)) {
-      const at = placeOfField(address, name, version)
-      if (at === undefined) continue
-      const opened = codec.open(sealed, at)
-      if ('text' in opened && opened.outdated) changes.push(name, sealed, codec.seal(opened.text, at))
-    }
-    if (changes.length === 0) return false
-    const changed = await this.#redis.attempt(
-      'session.rekey',
-      (client) => scripts.reseal.run(client, [address.record], changes),
-      () => 0,
-    )
-    return changed > 0
-  }
-
-  #open(bytes: Buffer, at: Place): Opened {
-    const opened = this.#settings.codec.open(bytes, at)
-    if (unknownKey(opened)) {
+  #open(sealed: Buffer, address: Address, version: number): Opened {
+    const opened = this.#settings.codec.open(sealed, placeOfData(address, version))
+    if (isUnknownKey(opened)) {
       throw new SessionUnavailableError('unknown-key', 'its encryption key is not known here')
     }
     return opened
   }
 
-  #corrupt(problem: string): { readonly status: 'corrupt' } {
-    this.#redis.emit('data.corrupt', { feature: 'session', problem })
-    return { status: 'corrupt' }
+  /** Seals a session with the newest key. True where anything was to be done and has been. */
+  rekey(address: Address): Promise<boolean> {
+    return rekey(this.#redis, this.#settings.codec, address)
   }
-}
-
-function unknownKey(opened: Opened): boolean {
-  return 'problem' in opened && opened.problem === 'unknown key'
-}
-
-function place({ record, hash }: Address, kind: string, version: number): Place {
-  return { record, hash, kind, version }
-}
-
-/** Fields outlive a new id of the session, so what they are bound to is its user. */
-export function placeOfFieldNamed({ tag }: Address, name: string): Place {
-  return { record: tag, hash: tag, kind: name, version: 0 }
-}
-
-function placeOfField(address: Address, name: string, version: number): Place | undefined {
-  if (name === 'd') return place(address, 'data', version)
-  if (name === 'm') return place(address, 'meta', 0)
-  return name.startsWith('f:') ? placeOfFieldNamed(address, name) : undefined
 }

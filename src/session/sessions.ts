@@ -168,7 +168,10 @@ export function sessionsOn(redis: RedisManager, core: SessionCore): Sessions {
       const id = await resolve(idOrToken)
       if (id === undefined) return { valid: false, reason: 'missing', degraded: false }
       if (id === 'unavailable') return degraded(idOrToken, requireFresh)
-      const found = await core.find(id, core.touchAfter)
+      let found = await core.find(id, core.touchAfter)
+      // A token leads to the session by the name it began with.
+      const current = found.status === 'missing' && id.startsWith('#') ? await users.current(id) : undefined
+      if (current !== undefined) found = await core.find(current, core.touchAfter)
       if (found.status === 'found') return { valid: true, userId: found.record.facts.userId, degraded: false }
       if (found.status === 'unavailable') return degraded(idOrToken, requireFresh)
       return { valid: false, reason: found.status, degraded: false }
@@ -229,7 +232,7 @@ export function sessionsOn(redis: RedisManager, core: SessionCore): Sessions {
     async rekey() {
       let resealed = 0
       for await (const handles of repository.handles()) {
-        for (const handle of handles) if (await repository.reseal(repository.addressOf(handle))) resealed++
+        for (const handle of handles) if (await repository.rekey(repository.addressOf(handle))) resealed++
       }
       return resealed
     },

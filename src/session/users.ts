@@ -2,6 +2,7 @@ import { batch, type RedisManager } from '../redis/index.js'
 import { type Address, addressIn, addressOf } from './address.js'
 import type { Codec } from './codec.js'
 import { handleOf, parseHandle, tagOfUser } from './id.js'
+import { placeOfFacts } from './places.js'
 import { type Facts, parseObject } from './record.js'
 import type { SessionRepository } from './repository.js'
 import { revokeAll } from './user-scripts.js'
@@ -18,6 +19,15 @@ export interface ListedSession {
   readonly expiresAt: Date
   /** Whether it is the session whose id was given. */
   readonly current: boolean
+}
+
+/** A live session of the index. Times in ms. */
+interface Member {
+  readonly hash: string
+  readonly facts: Facts
+  readonly begun: number
+  readonly seen: number
+  readonly ttl: number
 }
 
 const DAY = 86_400_000
@@ -49,53 +59,68 @@ export class UserSessions {
 
   /** Newest first. */
   async list(userId: string, current?: string): Promise<ListedSession[]> {
-    const { keys } = this.#redis
     const tag = this.tagOf(userId)
-    const here = addressIn(keys, tag, '')
-    const currentHash = current === undefined ? undefined : addressOf(keys, current).hash
-    return this.#redis.execute('session.list', async (client) => {
-      const [[, hashes = []] = [], [, generation] = []] = (await batch(client, [
-        ['zrange', here.index, 0, -1],
-        ['get', here.generation],
-      ])) as unknown as readonly [[unknown, string[]?]?, [unknown, string?]?]
-      const addresses = hashes.map((hash) => addressIn(keys, tag, hash))
-      const replies = await batch(
-        client,
-        addresses.flatMap(({ record }) => [
-          ['hmgetBuffer', record, 'm', 'g', 'c', 'l', 'x'] as const,
-          ['pttl', record] as const,
-        ]),
-      )
-      const listed: ListedSession[] = []
-      const gone: string[] = []
-      for (const [i, address] of addresses.entries()) {
-        const [meta, made, begun, seen] = (replies[2 * i]?.[1] ?? []) as (Buffer | null)[]
-        const ttl = Number(replies[2 * i + 1]?.[1])
-        const facts = meta === undefined || meta === null ? undefined : this.factsOf(meta, address)
-        if (facts === undefined || Number(made) < Number(generation ?? 0)) {
-          if (ttl === -2) gone.push(address.hash)
-          continue
-        }
-        listed.push({
-          handle: handleOf(tag, address.hash),
-          device: facts.device ?? 'Unknown device',
-          address: facts.address,
-          createdAt: new Date(Number(begun)),
-          lastSeen: new Date(Number(seen)),
-          expiresAt: new Date(Date.now() + Math.max(ttl, 0)),
-          current: address.hash === currentHash,
-        })
-      }
-      if (gone.length > 0) await client.zrem(here.index, ...gone)
-      return listed.sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime())
-    })
+    const currentHash = current === undefined ? undefined : addressOf(this.#redis.keys, current).hash
+    const members = await this.#members(tag)
+    return members
+      .map(({ hash, facts, begun, seen, ttl }) => ({
+        handle: handleOf(tag, facts.family ?? hash),
+        device: facts.device ?? 'Unknown device',
+        address: facts.address,
+        createdAt: new Date(begun),
+        lastSeen: new Date(seen),
+        expiresAt: new Date(Date.now() + Math.max(ttl, 0)),
+        current: hash === currentHash,
+      }))
+      .sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime())
+  }
+
+  /** The handle under which a session lives now that has been given new ids since. */
+  async current(handle: string): Promise<string | undefined> {
+    const parsed = parseHandle(handle)
+    if (parsed === undefined) return undefined
+    const member = (await this.#members(parsed.tag)).find(({ facts }) => facts.family === parsed.hash)
+    return member === undefined ? undefined : handleOf(parsed.tag, member.hash)
   }
 
   /** False where it is no session of this user, or none any more. */
   async revoke(userId: string, handleOrId: string): Promise<boolean> {
     const { tag, hash } = parseHandle(handleOrId) ?? addressOf(this.#redis.keys, handleOrId)
     if (tag !== this.tagOf(userId)) return false
-    return this.#repository.remove(handleOf(tag, hash), 'revoked')
+    const handle = handleOf(tag, hash)
+    if (await this.#repository.remove(handle, 'revoked')) return true
+    const current = await this.current(handle)
+    return current !== undefined && this.#repository.remove(current, 'revoked')
+  }
+
+  async #members(tag: string): Promise<Member[]> {
+    const { keys } = this.#redis
+    const here = addressIn(keys, tag, '')
+    return this.#redis.execute('session.list', async (client) => {
+      const [[, hashes = []] = [], [, generation] = []] = (await batch(client, [
+        ['zrange', here.index, 0, -1],
+        ['get', here.generation],
+      ])) as unknown as readonly [[unknown, string[]?]?, [unknown, string?]?]
+      const replies = await batch(
+        client,
+        hashes.flatMap((hash) => {
+          const { record } = addressIn(keys, tag, hash)
+          return [['hmgetBuffer', record, 'm', 'g', 'c', 'l'] as const, ['pttl', record] as const]
+        }),
+      )
+      const members: Member[] = []
+      const gone: string[] = []
+      for (const [i, hash] of hashes.entries()) {
+        const [meta, made, begun, seen] = (replies[2 * i]?.[1] ?? []) as (Buffer | null)[]
+        const ttl = Number(replies[2 * i + 1]?.[1])
+        const facts = meta === undefined || meta === null ? undefined : this.factsOf(meta, addressIn(keys, tag, hash))
+        if (facts !== undefined && Number(made) >= Number(generation ?? 0)) {
+          members.push({ hash, facts, begun: Number(begun), seen: Number(seen), ttl })
+        } else if (ttl === -2) gone.push(hash)
+      }
+      if (gone.length > 0) await client.zrem(here.index, ...gone)
+      return members
+    })
   }
 
   /** How many of the listed sessions ended. While Redis is away it is done here, and told Redis first on its return. */
@@ -142,8 +167,8 @@ export class UserSessions {
     return hashes.length
   }
 
-  factsOf(meta: Buffer, { record, hash }: Address): Facts | undefined {
-    const opened = this.#codec.open(meta, { record, hash, kind: 'meta', version: 0 })
+  factsOf(meta: Buffer, address: Address): Facts | undefined {
+    const opened = this.#codec.open(meta, placeOfFacts(address))
     return 'text' in opened ? parseObject(opened.text) : undefined
   }
 }
