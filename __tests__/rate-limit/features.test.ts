@@ -158,6 +158,24 @@ describe('lists', () => {
     expect(events).toMatchObject([{ policy: 'deny-list', address: '203.0.113.9', path: '/x', blocked: true }])
   })
 
+  it('a flood of denied requests is one event a second, which counts the others', async () => {
+    const redis = await world.connect()
+    const events: LimitExceeded[] = []
+    redis.on('limit.exceeded', (event) => events.push(event))
+    const it = app({ redis, denyList: ['203.0.113.0/24'] })
+    for (let i = 0; i < 10; i++) await request(it).get('/').set(from('203.0.113.9')).expect(403)
+    await request(it).get('/').set(from('203.0.113.10')).expect(403)
+    expect(events.filter(({ address }) => address === '203.0.113.9').length).toBeLessThan(5)
+    await eventually(
+      async () => {
+        await request(it).get('/').set(from('203.0.113.9')).expect(403)
+        return events.some(({ repeated }) => repeated > 0)
+      },
+      { every: 100, within: 3000 },
+    )
+    expect(events.filter(({ address }) => address === '203.0.113.10')).toHaveLength(1)
+  })
+
   it('may be predicates', async () => {
     const it = app({ limit: 1, allowList: (req) => req.path === '/free', denyList: async (req) => req.path === '/no' })
     expect(await statuses(it, 2, '/free')).toEqual([200, 200])

@@ -14,7 +14,7 @@ export interface LimitExceeded {
   readonly retryAfterMs: number
   /** By a block, not by a policy alone. */
   readonly blocked: boolean
-  /** Refused before, since the last event for this caller, without asking Redis; those make no events of their own. */
+  /** Refusals of this caller since the last event about it, which made no events of their own. */
   readonly repeated: number
   /** `mode: 'shadow'`: the request was served. */
   readonly shadow: boolean

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import { addressOf } from '../shared/address.js'
 import type { Duration } from '../shared/duration.js'
 import { type Charge, createAttribution } from './attribution.js'
 import type { Caller, Naming } from './caller.js'
@@ -9,7 +10,7 @@ import { hasPassed, hasPassedUnnamed, note, pass } from './once.js'
 import { createOperations } from './operations.js'
 import type { HttpOptions } from './options.js'
 import { forbidden, refusalOf } from './refusal.js'
-import { report } from './report.js'
+import { createReport } from './report.js'
 import type { RequestLike } from './request.js'
 import { type Prepared, prepare, refuse, send, sendRefusal, setFields, setRetryAfter } from './respond.js'
 import { refundUnless } from './settle.js'
@@ -32,6 +33,7 @@ export function createHttpLimiter<Req extends RequestLike, Res extends ServerRes
   const known = typeof policies === 'function' ? [] : policies
   const core = new Core({ ...options, policies: known, naming, refunds: count !== 'all' })
   const attribution = createAttribution(options, naming)
+  const report = createReport(redis)
   const prepared = new WeakMap<RateLimitDecision, Prepared>()
 
   function handle(req: Req, res: Res, next: Next): void {
@@ -66,7 +68,7 @@ export function createHttpLimiter<Req extends RequestLike, Res extends ServerRes
     if (decision.source !== 'none') {
       const { blocked, retryAfterMs, tightest: policy } = decision
       const refusal = { limiter: name, policy: policy.name, retryAfterMs, blocked, repeated, shadow }
-      report(redis, req, charge.principal, refusal)
+      report(req, charge.key, charge.principal, refusal)
     }
     if (shadow) return next()
     if (handler === undefined) return refuse(res, decision, req.headers.accept)
@@ -110,7 +112,7 @@ export function createHttpLimiter<Req extends RequestLike, Res extends ServerRes
 
   function deny(req: Req, res: Res, next: Next): void {
     const refusal = { limiter: name, policy: 'deny-list', retryAfterMs: 0, blocked: true, repeated: 0, shadow }
-    report(redis, req, undefined, refusal)
+    report(req, addressOf(req) ?? '', undefined, refusal)
     if (shadow) return next()
     if (!res.headersSent) sendRefusal(res, forbidden(req.headers.accept))
   }

@@ -20,7 +20,7 @@ import { createIdentify } from '../identify.js'
 import { limitOf } from '../plan.js'
 import { aLimit, aName } from '../policy.js'
 import { aKeySecret } from '../principal.js'
-import { report } from '../report.js'
+import { createReport } from '../report.js'
 import { refuse } from '../respond.js'
 import { Leases, newLease } from './leases.js'
 import { Slots } from './slots.js'
@@ -101,6 +101,7 @@ export function concurrency(options: ConcurrencyOptions): RequestHandler {
   const identify = createIdentify<Request>({ redis, key, user, ipv6PrefixLength })
   const leases = new Leases(redis, toMs(length))
   const slots = new Slots()
+  const report = createReport(redis)
 
   return asyncHandler(async function concurrencyMiddleware(req: Request, res: Response, next: NextFunction) {
     if ((await skip?.(req)) === true) return next()
@@ -129,7 +130,7 @@ export function concurrency(options: ConcurrencyOptions): RequestHandler {
     release()
     if (res.headersSent) return next()
     const unavailable = grant.reason !== undefined && onUnavailable === 'deny'
-    if (!unavailable) report(redis, req, principal, { ...REFUSAL, limiter: name, policy: name })
+    if (!unavailable) report(req, id, principal, { ...REFUSAL, limiter: name, policy: name })
     if (handler === undefined) return refuse(res, refusalOf(name, most, unavailable), req.headers.accept)
     res.status(unavailable ? 503 : 429).setHeader('Retry-After', '1')
     await handler(req, res, next)
