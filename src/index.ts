@@ -23,6 +23,7 @@ export {
   type CacheOptions,
   type CacheOutcome,
   type CacheStats,
+  type CacheUsage,
   CacheValueError,
   type CompressionAlgorithm,
   type Computation,

@@ -678,4 +678,15 @@ describe('statistics and events', () => {
     expect(stats.local).toMatchObject({ mode: 'tracking', entries: 1 })
     expect(stats.local.bytes).toBeGreaterThan(0)
   })
+
+  it('tell what the cache takes in Redis', async () => {
+    const cache = await cacheWith({ namespace: 'measured' })
+    await cacheWith({ namespace: 'other' }).then((other) => other.set('key', 1))
+    await cache.setMany(Array.from({ length: 250 }, (_, i) => [`key ${i}`, 'x'.repeat(1000)]))
+    await cache.scope('tenant').set('key', 1)
+    const { keys, bytes } = await cache.usage()
+    expect(keys).toBe(251)
+    expect(bytes).toBeGreaterThan(250_000)
+    expect(bytes).toBeLessThan(500_000)
+  })
 })

@@ -13,6 +13,7 @@ import { type CacheOptions, cacheRules, type FreshnessOptions, type SetOptions, 
 import { type CacheStats, hitRatioOf, newCounters } from './stats.js'
 import { type Snapshot, Store } from './store.js'
 import { LocalTier, type Resident } from './tier.js'
+import { type CacheUsage, usageOf } from './usage.js'
 import { type Held, Values } from './values.js'
 import { type WarmLoader, type WarmOptions, type WarmReport, warmUp } from './warm.js'
 
@@ -75,6 +76,8 @@ export interface Cache {
   /** Has these loaders' values at hand; by default those of the option `warm`. One process of the fleet at a time. */
   warm(loaders?: readonly WarmLoader[], options?: WarmOptions): Promise<WarmReport>
   stats(): CacheStats
+  /** Entries of this namespace in Redis, of all scopes. Scans Redis: for administration. Rejects where Redis is away. */
+  usage(): Promise<CacheUsage>
   /** Stops timers and background work. The Redis manager stays open. */
   close(): void
 }
@@ -161,7 +164,7 @@ export function createCache(options: CacheOptions): Cache {
     signal: closing.signal,
     maxRefreshes,
   })
-  const stops =
+  const stops: (() => void)[] =
     memory === undefined ? [] : (['up', 'recovered'] as const).map((event) => redis.on(event, () => memory.clear()))
 
   const core: Core = {
@@ -195,7 +198,11 @@ export function createCache(options: CacheOptions): Cache {
   const { onStart = environment.warmOnStart, every } = options.warm ?? {}
   const again = (): void => void cache.warm(undefined, { force: true }).catch(() => {})
   const warming = every === undefined ? undefined : setInterval(again, toMs(every)).unref()
-  if (options.warm !== undefined && onStart) void redis.ready().then(() => cache.warm())
+  if (options.warm !== undefined && onStart) {
+    const warm = (): void => void cache.warm().catch(() => {})
+    if (redis.available) warm()
+    else stops.push(once((run) => redis.on('up', run), warm))
+  }
   return cache
 }
 
@@ -419,6 +426,11 @@ class ScopedCache implements Cache {
     return this.#core.stats()
   }
 
+  usage(): Promise<CacheUsage> {
+    const { redis } = this.#core.options
+    return usageOf(redis, redis.keys.pattern('cache', this.#core.namespace))
+  }
+
   close(): void {
     this.#core.close()
   }
@@ -460,6 +472,15 @@ class ScopedCache implements Cache {
   async #computeOnly({ compute }: Job): Promise<unknown> {
     return compute({ signal: new AbortController().signal, setTtl: () => {}, setTags: () => {}, skip: () => {} })
   }
+}
+
+/** Runs at the first event only. */
+function once(subscribe: (run: () => void) => () => void, run: () => void): () => void {
+  const stop = subscribe(() => {
+    stop()
+    run()
+  })
+  return stop
 }
 
 function checkKey(key: unknown): void {
