@@ -1,0 +1,36 @@
+import { afterAll, beforeAll, describe, it } from '@jest/globals'
+import { createRedisManager, type RedisManager } from 'holdfast'
+import request from 'supertest'
+import { createApp } from '../../examples/01-first-steps/app.js'
+import { eventually } from '../support/eventually.js'
+import { type RedisServer, startRedis } from '../support/redis-server.js'
+
+describe('the first example', () => {
+  let server: RedisServer
+  let redis: RedisManager
+
+  beforeAll(async () => {
+    server = await startRedis()
+    redis = createRedisManager({ url: server.url, logger: false })
+    await redis.ready()
+  })
+  afterAll(async () => {
+    await redis.close()
+    await server.stop()
+  })
+
+  it('answers MISS, then HIT, then MISS again after a change', async () => {
+    const app = createApp(redis, 'a secret for tests')
+    await request(app).get('/products').expect(200).expect('X-Cache', 'MISS')
+    await eventually(() => request(app).get('/products').expect('X-Cache', 'HIT'))
+    await request(app).post('/products').send({ name: 'Buoy' }).expect(201)
+    await request(app)
+      .get('/products')
+      .expect('X-Cache', 'MISS')
+      .expect([
+        { id: 1, name: 'Anchor' },
+        { id: 2, name: 'Buoy' },
+      ])
+    await request(app).get('/health/ready').expect(200)
+  })
+})
