@@ -6,16 +6,12 @@ export type { CountedEvent, CountedEvents } from './metrics/counted.js'
 export type { CounterSample } from './metrics/counters.js'
 export type { HistogramSample, MetricFamily, MetricSample } from './metrics/families.js'
 export type { FleetStats } from './metrics/fleet.js'
-export {
-  createMetrics,
-  type FleetOptions,
-  type Metrics,
-  type MetricsOptions,
-  type MetricsSnapshot,
-} from './metrics/metrics.js'
+export { createMetrics, type Metrics, type MetricsSnapshot } from './metrics/metrics.js'
 export type { OperationOutcome, OperationStats } from './metrics/operations.js'
+export type { FleetOptions, MetricsOptions } from './metrics/options.js'
 export type { Condition, Level, MonitorAlert, Threshold, Thresholds } from './monitor/alert.js'
-export { createMonitor, type Monitor, type MonitorOptions } from './monitor/monitor.js'
+export { createMonitor, type Monitor } from './monitor/monitor.js'
+export type { MonitorOptions } from './monitor/options.js'
 export { type PrometheusOptions, prometheus } from './prometheus/middleware.js'
 export type { PrometheusRegistry } from './prometheus/registry.js'
 export type { UpkeepProgress, UpkeepRun, UpkeepTask, UpkeepTurn } from './upkeep/task.js'

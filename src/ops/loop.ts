@@ -13,8 +13,8 @@ export interface LoopOptions {
   readonly first?: number | undefined
   /** Share by which each wait is shortened or lengthened at random, so that processes do not act in step. @default 0.1 */
   readonly jitter?: number | undefined
-  /** Must not reject. */
-  readonly run: () => Promise<void>
+  /** Must not reject. A number is the wait before the next run, in ms, instead of `every`. */
+  readonly run: () => Promise<number | undefined> | Promise<void>
 }
 
 /** Runs never overlap, and its timer keeps no process alive. */
@@ -29,13 +29,15 @@ export function createLoop({ every, first = every, jitter = 0.1, run }: LoopOpti
     timer.unref()
   }
   const start = (): void => {
-    running = run().finally(() => {
+    const runs = async (): Promise<void> => {
+      const wait = (await run()) ?? every
       running = undefined
       if (stopped) return
       const soon = again
       again = false
-      later(soon ? 0 : every)
-    })
+      later(soon ? 0 : wait)
+    }
+    running = runs()
   }
   later(first)
 

@@ -1,48 +1,15 @@
-import type { RedisManager, RedisState } from '../../redis/index.js'
+import type { RedisState } from '../../redis/index.js'
 import { type Duration, toMs } from '../../shared/duration.js'
 import { HoldfastError } from '../../shared/errors.js'
 import type { EventCatalogue } from '../../shared/events.js'
-import {
-  aBoolean,
-  aDuration,
-  aFunction,
-  aManager,
-  anInteger,
-  anObject,
-  checkOptions,
-  either,
-  type Rules,
-  requireOptions,
-} from '../../shared/options.js'
-import { COUNTED, type CountedEvent, type CountedEvents } from './counted.js'
+import { checkOptions, requireOptions } from '../../shared/options.js'
+import { COUNTED, type CountedEvent } from './counted.js'
 import { Counter, type CounterSample } from './counters.js'
 import { familiesOf, type MetricFamily } from './families.js'
 import { createFleet, type Fleet, type FleetStats } from './fleet.js'
 import { type OperationOutcome, type OperationStats, Operations } from './operations.js'
+import { type FleetOptions, fleetRules, type MetricsOptions, metricsRules } from './options.js'
 import { hitRatiosOf, statusOf } from './ratios.js'
-
-export interface FleetOptions {
-  /** Length of a time bucket. @default '1m' */
-  readonly bucket?: Duration | undefined
-  /** For how long buckets stay in Redis. @default '1d' */
-  readonly keep?: Duration | undefined
-  /** How often this process writes what it has. @default '10s' */
-  readonly every?: Duration | undefined
-}
-
-export interface MetricsOptions {
-  readonly redis: RedisManager
-  /** Events counted besides those of Holdfast's own features, by type. */
-  readonly events?: CountedEvents | undefined
-  /** Also adds up operations over all processes, in Redis, by time bucket. @default false */
-  readonly fleet?: boolean | FleetOptions | undefined
-  /** Different operations kept apart; what comes later is counted as `other`. @default 200 */
-  readonly maxOperations?: number | undefined
-  /** Different label sets kept apart per counter; what comes later is counted as `other`. @default 100 */
-  readonly maxSeries?: number | undefined
-  /** Milliseconds since 1970, for tests. @default Date.now */
-  readonly now?: (() => number) | undefined
-}
 
 /** Everything counted since `since`, in this process. */
 export interface MetricsSnapshot {
@@ -75,22 +42,6 @@ export interface Metrics {
   close(): Promise<void>
 }
 
-const rules: Rules<MetricsOptions> = {
-  redis: aManager,
-  events: anObject,
-  fleet: either(aBoolean, anObject),
-  maxOperations: anInteger(1, 10_000),
-  maxSeries: anInteger(1, 10_000),
-  now: aFunction,
-}
-
-const DAY = 86_400_000
-const fleetRules: Rules<FleetOptions> = {
-  bucket: aDuration(1000, DAY),
-  keep: aDuration(60_000, 31 * DAY),
-  every: aDuration(100, DAY),
-}
-
 /**
  * Counts and times every Redis operation at the manager and every outcome at the event that carries it: middlewares need
  * no changes. Nothing is allocated per request, and labels are bounded whatever clients send.
@@ -107,8 +58,8 @@ const fleetRules: Rules<FleetOptions> = {
  * ```
  */
 export function createMetrics(options: MetricsOptions): Metrics {
-  checkOptions('createMetrics', options, rules)
-  requireOptions('createMetrics', options, rules, 'redis')
+  checkOptions('createMetrics', options, metricsRules)
+  requireOptions('createMetrics', options, metricsRules, 'redis')
   const {
     redis,
     events = {},

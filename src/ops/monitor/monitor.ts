@@ -1,43 +1,16 @@
-import { type FeatureStatus, masters, type RedisManager, type RedisStats } from '../../redis/index.js'
-import { type Duration, toMs } from '../../shared/duration.js'
+import type { FeatureStatus, RedisStats } from '../../redis/index.js'
+import { toMs } from '../../shared/duration.js'
 import { callSafely } from '../../shared/emitter.js'
-import {
-  aDuration,
-  aFunction,
-  aManager,
-  anInteger,
-  anObject,
-  aString,
-  checkOptions,
-  oneOf,
-  type Rules,
-  requireOptions,
-} from '../../shared/options.js'
+import { checkOptions, requireOptions } from '../../shared/options.js'
 import { createLease } from '../lease.js'
 import { createLoop } from '../loop.js'
-import type { MonitorAlert, Thresholds } from './alert.js'
+import type { MonitorAlert } from './alert.js'
 import { AlertBook, type Notice, type Observed } from './book.js'
 import { isBad, levelsOf, MEASURED } from './levels.js'
-import { GROWTH_WINDOW_MS, type Readings, readingsOf, type Sample } from './readings.js'
+import { type MonitorOptions, monitorRules } from './options.js'
+import type { Readings } from './readings.js'
+import { createSampler } from './sampler.js'
 import { createStandingAlerts } from './standing.js'
-
-export interface MonitorOptions {
-  readonly redis: RedisManager
-  /** How often Redis is looked at. @default '10s' */
-  readonly every?: Duration | undefined
-  /** Levels by condition; see the table of defaults. */
-  readonly thresholds?: Thresholds | undefined
-  /** How many looks in a row must agree before an alert begins, and before it is over. @default 2 */
-  readonly samples?: number | undefined
-  /** `process`: each process watches and tells. `fleet`: one of them does, by a lease in Redis. @default 'process' */
-  readonly scope?: 'process' | 'fleet' | undefined
-  /** Tells several monitors of one fleet apart. @default 'default' */
-  readonly name?: string | undefined
-  /** A condition has begun. Called once until it is over. */
-  readonly onAlert?: ((alert: MonitorAlert) => unknown) | undefined
-  /** The condition of an alert is over. */
-  readonly onRecovery?: ((alert: MonitorAlert) => unknown) | undefined
-}
 
 export interface Monitor {
   /** Conditions that last, the oldest first. */
@@ -49,19 +22,6 @@ export interface Monitor {
   /** Stops watching and gives the lease up. Call it before `redis.close()`. Idempotent. */
   close(): Promise<void>
 }
-
-const rules: Rules<MonitorOptions> = {
-  redis: aManager,
-  every: aDuration(100),
-  thresholds: anObject,
-  samples: anInteger(1, 1000),
-  scope: oneOf('process', 'fleet'),
-  name: aString,
-  onAlert: aFunction,
-  onRecovery: aFunction,
-}
-
-const ADMINISTRATION = { deadline: 2000 }
 
 /**
  * Watches Redis and tells when something begins to go wrong and when it is over. A lost connection is told at once,
@@ -82,8 +42,8 @@ const ADMINISTRATION = { deadline: 2000 }
  * ```
  */
 export function createMonitor(options: MonitorOptions): Monitor {
-  checkOptions('createMonitor', options, rules)
-  requireOptions('createMonitor', options, rules, 'redis')
+  checkOptions('createMonitor', options, monitorRules)
+  requireOptions('createMonitor', options, monitorRules, 'redis')
   const { redis, every = '10s', thresholds = {}, samples = 2, scope = 'process', name = 'default' } = options
   const levels = levelsOf('createMonitor: thresholds', thresholds)
   const watchesConnection = thresholds.connection ?? true
@@ -91,12 +51,10 @@ export function createMonitor(options: MonitorOptions): Monitor {
   const book = new AlertBook(samples)
   const lease = createLease(redis, 'monitor', name, Math.max(Math.ceil(3 * everyMs), 5000))
   const stored = createStandingAlerts(redis, name)
+  const sampler = createSampler(redis)
   const instance = name === 'default' ? undefined : name
   /** In a fleet: this process had the watch when Redis was last asked. */
   let watching = scope === 'process'
-  let previous: Sample | undefined
-  let history: { readonly at: number; readonly keys: number }[] = []
-
   let looking: Promise<void> | undefined
   let closing: Promise<void> | undefined
 
@@ -107,7 +65,7 @@ export function createMonitor(options: MonitorOptions): Monitor {
     redis.on('up', loop.kick),
     redis.on('recovered', loop.kick),
     redis.register({ feature: 'monitor', name: instance, status }),
-    redis.register({ feature: 'redis-server', name: instance, status: serverStatus }),
+    redis.register({ feature: 'redis-server', name: instance, status: sampler.status }),
   ]
   if (redis.state === 'down' || redis.state === 'degraded') {
     const state = redis.state
@@ -125,10 +83,9 @@ export function createMonitor(options: MonitorOptions): Monitor {
   async function look(): Promise<void> {
     if (redis.state === 'closed') return void close()
     if (!(await onWatch())) return
-    const found = await sample()
-    if (found === undefined) return
-    judge(readingsOf(found, previous, fewestKeys(found)))
-    remember(found)
+    const readings = await sampler.take()
+    if (readings === undefined) return
+    judge(readings)
     if (watchesConnection) tell({ ...CONNECTED, bad: false })
   }
 
@@ -138,8 +95,7 @@ export function createMonitor(options: MonitorOptions): Monitor {
     const before = watching
     watching = await lease.claim()
     if (watching === before) return watching
-    previous = undefined
-    history = []
+    sampler.forget()
     if (watching) {
       const alerts = await stored.load()
       if (alerts !== undefined) book.replace(alerts)
@@ -150,16 +106,6 @@ export function createMonitor(options: MonitorOptions): Monitor {
       announce({ type: 'cleared', alert: { ...alert, clearedAt: new Date() } })
     book.replace([])
     return false
-  }
-
-  async function sample(): Promise<Sample | undefined> {
-    const latencyMs = await redis.attempt('monitor.ping', pingThrice, () => undefined, ADMINISTRATION)
-    if (latencyMs === undefined) return undefined
-    const stats = await redis.stats().then(
-      (it) => it,
-      () => undefined,
-    )
-    return stats && { at: performance.now(), latencyMs, stats }
   }
 
   function judge(readings: Readings): void {
@@ -193,42 +139,12 @@ export function createMonitor(options: MonitorOptions): Monitor {
     callSafely(callback, () => redis.warn('HOLDFAST_ALERT_FAILED', 'a callback of the monitor failed'), alert)
   }
 
-  function fewestKeys(found: Sample): number | undefined {
-    history = history.filter(({ at }) => found.at - at <= GROWTH_WINDOW_MS)
-    return history.length === 0 ? undefined : Math.min(...history.map(({ keys }) => keys))
-  }
-
-  function remember(found: Sample): void {
-    previous = found
-    // One point a minute is enough for an hour, however often it looks.
-    const last = history.at(-1)
-    if (last === undefined || found.at - last.at >= 60_000)
-      history.push({ at: found.at, keys: found.stats.totals.keys })
-  }
-
   function status(): FeatureStatus {
     const alerts = book.standing
     return {
       status: alerts.length > 0 ? 'warn' : 'pass',
       values: { alerts: alerts.length, watching },
       problem: alerts.length > 0 ? alerts.map(({ message }) => message).join('; ') : undefined,
-    }
-  }
-
-  /** For metrics: what the last look found. */
-  function serverStatus(): FeatureStatus {
-    const totals = previous?.stats.totals
-    return {
-      status: 'pass',
-      values: {
-        latencyMs: previous?.latencyMs,
-        keys: totals?.keys,
-        usedBytes: totals?.usedBytes,
-        usedRatio: totals?.usedRatio,
-        hitRatio: totals?.hitRatio,
-        operationsPerSecond: totals?.operationsPerSecond,
-        connectedClients: totals?.connectedClients,
-      },
     }
   }
 
@@ -243,7 +159,7 @@ export function createMonitor(options: MonitorOptions): Monitor {
 
   return {
     alerts: () => book.standing,
-    latest: () => previous && { latencyMs: previous.latencyMs, stats: previous.stats },
+    latest: sampler.latest,
     check,
     close,
   }
@@ -260,14 +176,3 @@ const CONNECTED = {
   value: undefined,
   threshold: undefined,
 } as const
-
-/** The best of three, so that a moment of work in this process is not taken for a slow Redis. */
-async function pingThrice(client: Parameters<typeof masters>[0]): Promise<number> {
-  let best = Number.POSITIVE_INFINITY
-  for (let i = 0; i < 3; i++) {
-    const started = performance.now()
-    await Promise.all(masters(client).map((node) => node.ping()))
-    best = Math.min(best, performance.now() - started)
-  }
-  return best
-}

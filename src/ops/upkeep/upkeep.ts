@@ -1,21 +1,8 @@
 import type { FeatureStatus, RedisManager } from '../../redis/index.js'
-import { toMs } from '../../shared/duration.js'
-import { ConfigurationError, isError } from '../../shared/errors.js'
-import {
-  aDuration,
-  aFunction,
-  aManager,
-  anObject,
-  aString,
-  checkOptions,
-  oneOf,
-  type Rules,
-  requireOptions,
-} from '../../shared/options.js'
-import { createLease } from '../lease.js'
-import { createLoop, type Loop } from '../loop.js'
+import { ConfigurationError } from '../../shared/errors.js'
+import { aManager, anObject, aString, checkOptions, type Rules, requireOptions } from '../../shared/options.js'
 import type { UpkeepRun, UpkeepTask } from './task.js'
-import { runTurn } from './turn.js'
+import { createWorker } from './worker.js'
 
 export interface UpkeepOptions {
   readonly redis: RedisManager
@@ -35,17 +22,6 @@ export interface Upkeep {
 }
 
 const rules: Rules<UpkeepOptions> = { redis: aManager, tasks: anObject, name: aString }
-const taskRules: Rules<UpkeepTask> = {
-  run: aFunction,
-  every: aDuration(100),
-  budget: aDuration(10),
-  scope: oneOf('fleet', 'process'),
-}
-
-/** Before a task's first turn, at most: an instance that lives shorter than `every` must not starve it. */
-const FIRST_MS = 10_000
-/** Between turns of a task that has more to do. */
-const SOON_MS = 250
 
 /**
  * Runs what must happen now and then and what Redis' own expiry does not do: cleaning, retention, warming, flushing. A
@@ -83,62 +59,24 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
   requireOptions('createUpkeep', options, rules, 'redis', 'tasks')
   const { redis, tasks, name = 'default' } = options
   const stopped = new AbortController()
-  const workers = new Map(Object.entries(tasks).map(([task, given]) => [task, createWorker(task, given)]))
+  const workers = new Map(
+    Object.entries(tasks).map(([task, given]) => {
+      const worker = createWorker({
+        redis,
+        upkeep: name,
+        task,
+        given,
+        stopped: stopped.signal,
+        onClosed: () => void close(),
+      })
+      return [task, worker] as const
+    }),
+  )
   const off = redis.register({ feature: 'upkeep', name: name === 'default' ? undefined : name, status })
 
-  function createWorker(task: string, given: UpkeepTask | UpkeepTask['run']): Worker {
-    const definition = typeof given === 'function' ? { run: given } : given
-    checkOptions(`createUpkeep: ${task}`, definition, taskRules)
-    requireOptions(`createUpkeep: ${task}`, definition, taskRules, 'run')
-    const { run, every = '1m', budget = '5s', scope = 'fleet' } = definition
-    const [everyMs, budgetMs] = [toMs(every), toMs(budget)]
-    // Longer than the longest wait between two turns, so that its owner keeps it.
-    const lease = createLease(redis, 'upkeep', `${name}/${task}`, Math.ceil(1.2 * everyMs + budgetMs))
-    const worker: Worker = { loop: undefined, last: undefined, turn: undefined, run: turn }
-    let active = false
-    const work: UpkeepTask['run'] = async (turn) => {
-      active = true
-      try {
-        return (await run(turn)) ?? undefined
-      } finally {
-        active = false
-      }
-    }
-
-    async function turn(): Promise<UpkeepRun | undefined> {
-      // A turn that ignores its signal is waited for by the next one.
-      if (stopped.signal.aborted || active) return undefined
-      if (redis.state === 'closed') return void close()
-      if (scope === 'fleet' && !(redis.available && (await lease.claim()))) return undefined
-      const { error, ...ended } = await runTurn(task, work, budgetMs, stopped.signal)
-      worker.last = { ...ended, at: new Date() }
-      if (error !== undefined) {
-        redis.warn(`HOLDFAST_UPKEEP_FAILED:${task}`, `the upkeep of ${task} failed with ${nameOf(error)}`)
-      }
-      redis.emit('upkeep.run', ended)
-      return ended
-    }
-
-    // One turn at a time, whoever asks for it.
-    worker.run = () => {
-      worker.turn ??= turn().finally(() => {
-        worker.turn = undefined
-      })
-      return worker.turn
-    }
-    worker.loop = createLoop({
-      every: everyMs,
-      first: Math.min(everyMs, FIRST_MS) * Math.random(),
-      run: async () => {
-        while ((await worker.run())?.more === true) await pause(SOON_MS, stopped.signal)
-      },
-    })
-    return worker
-  }
-
   function status(): FeatureStatus {
-    const bad = [...workers].flatMap(([task, { last }]) => (last && last.outcome !== 'done' ? [task] : []))
-    const lasts = [...workers.values()].flatMap(({ last }) => last ?? [])
+    const lasts = [...workers.values()].flatMap((worker) => worker.last() ?? [])
+    const bad = lasts.flatMap(({ task, outcome }) => (outcome === 'done' ? [] : task))
     return {
       status: bad.length > 0 ? 'warn' : 'pass',
       values: {
@@ -157,7 +95,7 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
     closing ??= (async () => {
       stopped.abort()
       off()
-      await Promise.all([...workers.values()].map(({ loop }) => loop?.stop(1000)))
+      await Promise.all([...workers.values()].map((worker) => worker.stop(1000)))
     })()
     return closing
   }
@@ -169,35 +107,7 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
       return worker.run()
     },
     last: () =>
-      Object.fromEntries(
-        [...workers].flatMap(([task, { last }]) => (last === undefined ? [] : [[task, last] as const])),
-      ),
+      Object.fromEntries([...workers.values()].flatMap((worker) => worker.last() ?? []).map((run) => [run.task, run])),
     close,
   }
-}
-
-interface Worker {
-  loop: Loop | undefined
-  last: (UpkeepRun & { readonly at: Date }) | undefined
-  turn: Promise<UpkeepRun | undefined> | undefined
-  run: () => Promise<UpkeepRun | undefined>
-}
-
-function nameOf(error: unknown): string {
-  return isError(error) ? error.name : typeof error
-}
-
-/** Resolves at once when the signal aborts. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve()
-    const end = (): void => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', end)
-      resolve()
-    }
-    const timer = setTimeout(end, ms)
-    timer.unref()
-    signal.addEventListener('abort', end)
-  })
 }
