@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { inspect } from 'node:util'
+import type { Redis } from 'ioredis'
 import { eventually } from '../support/eventually.js'
 import { type RedisServer, startRedis } from '../support/redis-server.js'
 import { type Sentinels, startSentinels } from '../support/sentinel.js'
@@ -61,6 +62,18 @@ test('the master is found, for the shared, the pooled and the subscribing connec
   expect(await redis.execute('set', (client) => client.set('a', '1'))).toBe('OK')
   expect(await redis.pool.use('get', (client) => client.get('a'), { waitMs: 3000 })).toBe('1')
   expect(await redis.subscriber.subscribe('c', () => {}).ready(3000)).toBe(true)
+})
+
+test('news of a failover that come while the master is being asked for do not end the connection', async () => {
+  const { redis } = await ready(options())
+  const client = (await redis.execute('client', (it) => Promise.resolve(it))) as Redis
+  // What ioredis' failover detector does.
+  client.once('connecting', () => (client as unknown as { connector: { disconnect(): void } }).connector.disconnect())
+  const ended = new Promise((resolve) => client.once('end', resolve))
+  client.disconnect(true)
+  await ended
+  await eventually(() => redis.available, { within: 5000 })
+  expect(await redis.execute('set', (it) => it.set('a', '1'))).toBe('OK')
 })
 
 test.each([

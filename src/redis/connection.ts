@@ -1,6 +1,6 @@
 import { Cluster, type ClusterOptions, type CommonRedisOptions, Redis, type RedisOptions } from 'ioredis'
 import { isCluster, masters, type RedisClient } from './client.js'
-import { sentinelOptions } from './sentinel.js'
+import { keepConnecting, sentinelOptions } from './sentinel.js'
 import type { Credentials, Settings, Target } from './settings.js'
 
 /**
@@ -58,7 +58,7 @@ function open(target: Target, settings: Settings, role: ConnectionRole): RedisCl
     case 'standalone':
       return new Redis({ ...options, ...credentials(target), host: target.host, port: target.port })
     case 'sentinel':
-      return new Redis({ ...options, ...credentials(target), ...sentinelOptions(target) })
+      return keepConnecting(new Redis({ ...options, ...credentials(target), ...sentinelOptions(target) }))
     case 'cluster':
       return new Cluster(
         target.nodes.map(({ host, port = 6379 }) => ({ host, port })),

@@ -1,4 +1,4 @@
-import { type RedisOptions, SentinelConnector } from 'ioredis'
+import { type Redis, type RedisOptions, SentinelConnector } from 'ioredis'
 import type { Target } from './settings.js'
 
 /** How to find the master: by asking sentinels, and by listening to them for its replacement. */
@@ -19,6 +19,27 @@ export function sentinelOptions(target: Extract<Target, { kind: 'sentinel' }>): 
     failoverDetector: true,
     Connector: QuietSentinelConnector,
   }
+}
+
+const RECONNECT_AFTER = 200
+
+/**
+ * Connects again where ioredis gives up: news of a failover that come while it asks the sentinels for the master end
+ * the client as if somebody had closed it.
+ */
+export function keepConnecting(client: Redis): Redis {
+  let closed = false
+  const disconnect = client.disconnect.bind(client)
+  client.disconnect = (reconnect = false) => {
+    closed ||= !reconnect
+    disconnect(reconnect)
+  }
+  return client.on('end', () => {
+    const again = (): void => {
+      if (!closed && client.status === 'end') client.connect().catch(() => {})
+    }
+    setTimeout(again, RECONNECT_AFTER).unref()
+  })
 }
 
 type ConnectToSentinel = (endpoint: unknown, options?: object) => { on(event: 'error', listener: () => void): void }
