@@ -3,6 +3,7 @@ import { createRedisManager, type RedisManager } from '../../src/redis/index.js'
 import { createLocalCounters } from '../../src/security/counters.js'
 import { chosenDetectors, DETECTOR_DEFAULTS, type DetectorName } from '../../src/security/detectors/defaults.js'
 import { subscriber } from '../../src/security/detectors/network.js'
+import type { Guard } from '../../src/security/guard.js'
 import { judgeLogin } from '../../src/security/login.js'
 import { createRestrictions, type Restrictions } from '../../src/security/restrictions.js'
 import { createWatch, type Found, subjectKey } from '../../src/security/watch.js'
@@ -74,9 +75,9 @@ async function replay(all: readonly Labelled[]): Promise<Result> {
 }
 
 function isRefused(restrictions: Restrictions, { signal }: Labelled, now: number): boolean {
-  const find = (subject: Parameters<typeof subjectKey>[0]) => restrictions.find(subjectKey(subject))
+  const find: Guard['find'] = (subject, action) => restrictions.find(subjectKey(subject), action)
   const { account, ip, device } = signal
-  if (find({ kind: 'network', network: subscriber(ip) ?? '' })?.action === 'block') return true
+  if (find({ kind: 'network', network: subscriber(ip) ?? '' }, 'block') !== undefined) return true
   if (account === undefined || !signal.type.startsWith('authn_login')) return false
   return judgeLogin({ find }, { account, ip, device }, now).verdict === 'refuse'
 }

@@ -328,6 +328,26 @@ describe('detectors over HTTP', () => {
     expect(it.sink.events.map(({ event }) => event)).toContain('authn_login_successafterfail')
   })
 
+  it('ask for it also while the account is slowed down', async () => {
+    const it = await world({
+      enforce: ['successAfterFailures', 'bruteForceAccount'],
+      detectors: { bruteForceAccount: { threshold: 3 } },
+    })
+    for (let n = 0; n < 6; n++) {
+      void request(it.app)
+        .post('/login')
+        .set('X-Forwarded-For', ATTACKER)
+        .send({ email: 'alice@example.test', password: `g${n}` })
+        .then(() => {})
+    }
+    await eventually(() => it.sink.events.filter(({ event }) => event === 'authn_login_fail').length === 6, {
+      within: 10_000,
+    })
+    await it.attempt(ATTACKER, 'right')
+    expect([...it.security.restrictions().values()].map(({ action }) => action).sort()).toEqual(['delay', 'stepUp'])
+    expect((await it.attempt('203.0.113.200', 'right')).body.stepUp).toBe(true)
+  })
+
   it('go on without Redis: the same attack is refused by this process alone', async () => {
     const redis = createRedisManager({ env: {}, logger: false })
     const it = await world({ redis, enforce: ['bruteForcePair'] })

@@ -32,10 +32,10 @@ describe('restrictions', () => {
     await server.kill()
     await eventually(() => !one.redis.available && !two.redis.available)
     one.restrictions.impose('network|x', 'block', 'honeypot')
-    expect(one.restrictions.find('network|x')).toMatchObject({ action: 'block', strikes: 1 })
-    expect(two.restrictions.find('network|x')).toBeUndefined()
+    expect(one.restrictions.find('network|x', 'block')).toMatchObject({ action: 'block', strikes: 1 })
+    expect(two.restrictions.find('network|x', 'block')).toBeUndefined()
     await server.restart()
-    await eventually(() => two.restrictions.find('network|x') !== undefined, { within: 5000 })
+    await eventually(() => two.restrictions.find('network|x', 'block') !== undefined, { within: 5000 })
   })
 
   it('are known to a process that starts later', async () => {
@@ -43,7 +43,7 @@ describe('restrictions', () => {
     one.restrictions.impose('network|y', 'block', 'honeypot')
     await one.restrictions.refresh()
     const two = await start('late')
-    await eventually(() => two.restrictions.find('network|y') !== undefined)
+    await eventually(() => two.restrictions.find('network|y', 'block') !== undefined)
   })
 
   it('forget what is a day old, and leave nothing of it in Redis', async () => {
@@ -62,10 +62,14 @@ describe('restrictions', () => {
   it('take no orders from foreign bytes', async () => {
     const { redis, restrictions } = await start('foreign')
     const key = redis.keys.key('security', 'restrictions')
-    const valid = JSON.stringify(['network|v', { action: 'block', until: Date.now() + 1e6, strikes: 1, detector: 'd' }])
+    const valid = JSON.stringify([
+      'block|network|v',
+      { action: 'block', until: Date.now() + 1e6, strikes: 1, detector: 'd' },
+    ])
     const wrong = [
-      ...['', 'null', '[]', '{"a":1}', '["network|v"]', '["network|v",{"action":"explode"}]', '[1,2]', '{{'],
-      '["network|v",{"action":"block","until":"soon","strikes":1,"detector":"d"}]',
+      ...['', 'null', '[]', '{"a":1}', '["network|v"]', '["block|network|v",{"action":"explode"}]', '[1,2]', '{{'],
+      '["block|network|v",{"action":"block","until":"soon","strikes":1,"detector":"d"}]',
+      '["delay|network|v",{"action":"block","until":9e15,"strikes":1,"detector":"d"}]',
     ]
     for (const [index, message] of wrong.entries()) {
       await server.client().hset(key, `f${index}`, message)
@@ -75,9 +79,19 @@ describe('restrictions', () => {
     await restrictions.refresh()
     expect(restrictions.list().size).toBe(0)
     expect(await server.client().hlen(key)).toBe(0)
-    await server.client().hset(key, 'network|v', valid)
+    await server.client().hset(key, 'block|network|v', valid)
     await restrictions.refresh()
     expect(restrictions.list().size).toBe(1)
+  })
+
+  it('of different actions do not stand in each other’s way, and are lifted together', async () => {
+    const { restrictions } = await start('actions')
+    restrictions.impose('account|a', 'delay', 'bruteForceAccount')
+    expect(restrictions.impose('account|a', 'stepUp', 'successAfterFailures')).toBeDefined()
+    expect(restrictions.impose('account|a', 'delay', 'bruteForceAccount')).toBeUndefined()
+    expect(restrictions.find('account|a', 'stepUp')).toBeDefined()
+    expect(await restrictions.lift('account|a')).toBe(true)
+    expect(restrictions.list().size).toBe(0)
   })
 
   it('are bounded in number', async () => {

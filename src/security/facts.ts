@@ -65,7 +65,7 @@ export function hasCredentials({ headers }: RequestLike): boolean {
 }
 
 /** The pattern of the route, so that ids in paths are no names; where none matched, the path. */
-export function routeOf(req: RequestLike): string {
+function routeOf(req: RequestLike): string {
   const pattern = (req.route as { readonly path?: unknown } | undefined)?.path
   return typeof pattern === 'string' ? `${req.baseUrl}${pattern}` : pathOf(req)
 }

@@ -68,7 +68,7 @@ export interface Guard {
   seen(event: SecurityEvent, at: number, extras: SignalExtras): void
   /** A finished request. */
   request(signal: Omit<Signal, 'type' | 'at' | 'id'>): void
-  find(subject: Subject): Restriction | undefined
+  find(subject: Subject, action: Restriction['action']): Restriction | undefined
   allowed(ip: string | undefined): boolean
   isHoneypot(path: string): boolean
   lift(subject: Subject): Promise<boolean>
@@ -130,7 +130,6 @@ export function createGuard(options: GuardOptions, { owner, redis, now, id, dige
     const { subject, count, because } = finding
     const isEnforced = enforced.has(detector.name)
     const done = isEnforced ? carryOut(detector, subject) : 'observed'
-    if (done === undefined) return
     const event = record(
       detector.event,
       {
@@ -156,15 +155,16 @@ export function createGuard(options: GuardOptions, { owner, redis, now, id, dige
     alerts.raise(because === undefined ? alert : { ...alert, because }, cooldown)
   }
 
-  /** What was done, or `undefined` where it is in force already. */
-  function carryOut({ name, action }: Detector, subject: Subject): string | undefined {
+  function carryOut({ name, action }: Detector, subject: Subject): string {
     if (action === 'observe') return 'observed'
     if (action === 'revoke') {
       revoke(name, subject)
       return 'revoke'
     }
     const restriction = restrictions.impose(subjectKey(subject), action, name)
-    return restriction === undefined ? undefined : `${action} until ${new Date(restriction.until).toISOString()}`
+    return restriction === undefined
+      ? `${action}, in force already`
+      : `${action} until ${new Date(restriction.until).toISOString()}`
   }
 
   function revoke(detector: string, subject: Subject): void {
@@ -199,7 +199,7 @@ export function createGuard(options: GuardOptions, { owner, redis, now, id, dige
     request(signal) {
       if (detectors.length > 0) watch.push({ ...signal, type: 'holdfast.request', at: now(), id: id() })
     },
-    find: (subject) => restrictions.find(subjectKey(subject)),
+    find: (subject, action) => restrictions.find(subjectKey(subject), action),
     allowed: (ip) => {
       if (typeof allow !== 'function') return matches?.(ip) === true
       try {

@@ -28,16 +28,19 @@ export function judgeLogin(
   now: number,
 ): LoginVerdict {
   if (device !== undefined) {
-    const own = guard.find({ kind: 'device', account, device })
+    const own = guard.find({ kind: 'device', account, device }, 'blockLogin')
     return own === undefined
       ? { verdict: 'proceed', stepUp: false }
       : { verdict: 'refuse', retryAfterMs: own.until - now }
   }
   const network = subscriber(ip)
-  const refusal = guard.find(pairOf(account, ip)) ?? (network && guard.find({ kind: 'network', network }))
-  if (refusal) return { verdict: 'refuse', retryAfterMs: refusal.until - now }
-  const slow = guard.find({ kind: 'account', account })
-  const stepUp = slow?.action === 'stepUp' || guard.find({ kind: 'site' })?.action === 'stepUp'
-  if (slow?.action !== 'delay') return { verdict: 'proceed', stepUp }
+  const refusal =
+    guard.find(pairOf(account, ip), 'blockLogin') ??
+    (network === undefined ? undefined : guard.find({ kind: 'network', network }, 'blockLogin'))
+  if (refusal !== undefined) return { verdict: 'refuse', retryAfterMs: refusal.until - now }
+  const slow = guard.find({ kind: 'account', account }, 'delay')
+  const stepUp =
+    (guard.find({ kind: 'account', account }, 'stepUp') ?? guard.find({ kind: 'site' }, 'stepUp')) !== undefined
+  if (slow === undefined) return { verdict: 'proceed', stepUp }
   return { verdict: 'delay', ms: Math.min(FIRST_DELAY * 2 ** (slow.strikes - 1), MAX_DELAY), stepUp }
 }

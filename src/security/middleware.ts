@@ -44,7 +44,7 @@ declare global {
   }
 }
 
-export const middlewareRules: Rules<SecurityMiddlewareOptions<OwnEventType>> = {
+const middlewareRules: Rules<SecurityMiddlewareOptions<OwnEventType>> = {
   ...logRules,
   observe: aBoolean,
   user: aFunction,
@@ -102,15 +102,15 @@ export function securityLog<Own extends OwnEventType = never>(
   const handler: RequestHandler = function securityMiddleware(req, res, next) {
     const context = new RequestContext(recordFor(req), () => {
       const userId = safely(() => user(req))
-      return userId !== undefined && guard.find({ kind: 'user', userId: String(userId) })?.action === 'stepUp'
+      return userId !== undefined && guard.find({ kind: 'user', userId: String(userId) }, 'stepUp') !== undefined
     })
     req.security = context
     const ip = addressOf(req)
     const path = pathOf(req)
     if (guard.isHoneypot(path)) guard.request({ ip, path, status: 0, reason: 'honeypot' })
     const network = subscriber(ip)
-    const block = network === undefined ? undefined : guard.find({ kind: 'network', network })
-    if (block?.action === 'block' && !guard.allowed(ip)) return refuse(res, block.until - now())
+    const block = network === undefined ? undefined : guard.find({ kind: 'network', network }, 'block')
+    if (block !== undefined && !guard.allowed(ip)) return refuse(res, block.until - now())
     res.once('finish', () => onFinish(req, res, context, ip, path))
     next()
   }
@@ -126,11 +126,12 @@ export function securityLog<Own extends OwnEventType = never>(
 
   /** Most requests are of no interest to any detector and cost it nothing. */
   function watchRequest(req: Request, status: number, ip: string | undefined, path: string): void {
-    const sessionId = sessionOf(req)
+    const userId = safely(() => user(req))
+    // Visitors without a log-in get a new session id with each request, and have nothing to steal.
+    const sessionId = userId === undefined ? undefined : sessionOf(req)
     const agent = sessionId === undefined ? undefined : agentFamily(headerOf(req, 'user-agent'))
     const isNew = sessionId !== undefined && fingerprints.changed(sessionId, `${agent}|${neighbourhood(ip)}`)
     if (!isNew && !(status >= 400 && (isProbe(path, status) || isSensitivePath(path)))) return
-    const userId = safely(() => user(req))
     guard.request({
       ...{ ip, path, status, agent, method: req.method },
       userId: userId === undefined ? undefined : String(userId),

@@ -22,7 +22,7 @@ export interface RestrictionsOptions {
  * pub/sub, and by reading all of them after a gap and from time to time.
  */
 export interface Restrictions {
-  find(subject: string): Restriction | undefined
+  find(subject: string, action: Restriction['action']): Restriction | undefined
   /** One that is in force is neither prolonged nor raised: attempts during a block must not lock its victim out for ever. */
   impose(subject: string, action: Restriction['action'], detector: string): Restriction | undefined
   lift(subject: string): Promise<boolean>
@@ -34,8 +34,12 @@ export interface Restrictions {
 
 const MAX = 10_000
 const REFRESH_MS = 10_000
+const SETTLED_MS = 1500
 const MEMORY_MS = 24 * 3_600_000
-const ACTIONS: ReadonlySet<unknown> = new Set(['delay', 'stepUp', 'blockLogin', 'block'])
+const ACTIONS: readonly Restriction['action'][] = ['delay', 'stepUp', 'blockLogin', 'block']
+
+/** One of each action at a time: a delay must not stand in the way of a block. */
+const nameOf = (subject: string, action: Restriction['action']): string => `${action}|${subject}`
 
 export function createRestrictions({ redis, duration, maxDuration, now }: RestrictionsOptions): Restrictions {
   const all = new Map<string, Restriction>()
@@ -137,29 +141,39 @@ export function createRestrictions({ redis, duration, maxDuration, now }: Restri
 
   const timer = setInterval(() => void refresh(), REFRESH_MS)
   timer.unref()
-  const offs = [redis.on('up', () => void refresh()), redis.on('recovered', () => void refresh())]
-  void refresh()
+  const onReturn = (): void => {
+    void refresh()
+    // What others publish before this process is subscribed again is not heard.
+    setTimeout(() => void refresh(), SETTLED_MS).unref()
+  }
+  const offs = [redis.on('up', onReturn), redis.on('recovered', onReturn)]
+  onReturn()
 
   return {
-    find(subject) {
-      const found = all.get(subject)
+    find(subject, action) {
+      const found = all.get(nameOf(subject, action))
       return found !== undefined && found.until > now() ? found : undefined
     },
     impose(subject, action, detector) {
-      const known = all.get(subject)
+      const name = nameOf(subject, action)
+      const known = all.get(name)
       const time = now()
       if (known !== undefined && known.until > time) return undefined
       const strikes = known !== undefined && known.until + MEMORY_MS > time ? known.strikes + 1 : 1
       const lasting = Math.min(duration * 2 ** Math.min(strikes - 1, 30), maxDuration)
       const restriction = { action, until: time + lasting, strikes, detector }
-      keep(subject, restriction)
-      void enqueue(subject, restriction)
+      keep(name, restriction)
+      void enqueue(name, restriction)
       return restriction
     },
     async lift(subject) {
-      all.delete(subject)
-      await enqueue(subject, null)
-      return !unsent.has(subject)
+      const names = ACTIONS.map((action) => nameOf(subject, action)).filter((name) => all.has(name))
+      for (const name of names) {
+        all.delete(name)
+        void enqueue(name, null)
+      }
+      await send()
+      return names.every((name) => !unsent.has(name))
     },
     list: () => new Map([...all].filter(([, { until }]) => until > now())),
     refresh,
@@ -192,8 +206,12 @@ function decode(message: string): readonly [subject?: string, restriction?: Rest
     if (value === null) return [subject]
     const { action, until, strikes, detector } = value
     const valid =
-      ACTIONS.has(action) && Number.isFinite(until) && Number.isInteger(strikes) && typeof detector === 'string'
-    return valid ? [subject, { action, until, strikes, detector } as Restriction] : []
+      ACTIONS.includes(action as Restriction['action']) &&
+      Number.isFinite(until) &&
+      Number.isInteger(strikes) &&
+      typeof detector === 'string'
+    const fits = valid && subject.startsWith(`${action}|`)
+    return fits ? [subject, { action, until, strikes, detector } as Restriction] : []
   } catch {
     return []
   }
