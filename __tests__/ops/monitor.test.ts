@@ -92,6 +92,46 @@ describe('createMonitor', () => {
     expect(told).toEqual(['+slowCalls'])
   })
 
+  it('tells of a keyspace that grows fast', async () => {
+    const own = await startRedis()
+    const fill = "for i = ARGV[1], ARGV[2] do redis.call('SET', 'key:' .. i, '') end"
+    await own.client().eval(fill, 0, 1, 8000)
+    const { monitor, told } = watched(await connected({ url: own.url }))
+    await monitor.check()
+    await own.client().eval(fill, 0, 8001, 15_000)
+    await monitor.check()
+    expect(told).toEqual([])
+    await own.client().eval(fill, 0, 15_001, 20_000)
+    await monitor.check()
+    expect(told).toEqual(['+keyGrowth'])
+    expect(monitor.alerts()[0]?.message).toBe('keys grew by 150 % within an hour')
+    await own.stop()
+  })
+
+  it('tells of a replica that falls behind', async () => {
+    const master = await startRedis()
+    const replica = await startRedis({ args: ['--replicaof', '127.0.0.1', String(master.port)] })
+    await eventually(async () => (await master.client().info('replication')).includes('state=online'), {
+      within: 10_000,
+    })
+    const { monitor, told } = watched(await connected({ url: master.url }))
+    await monitor.check()
+    expect(told).toEqual([])
+    replica.pause()
+    for (let i = 0; i < 12; i++) await master.client().set('big', 'x'.repeat(1_048_576))
+    await monitor.check()
+    expect(told).toEqual(['+replicationLag'])
+    replica.resume()
+    await eventually(
+      async () => {
+        await monitor.check()
+        expect(told).toEqual(['+replicationLag', '-replicationLag'])
+      },
+      { within: 10_000, every: 100 },
+    )
+    await Promise.all([master.stop(), replica.stop()])
+  }, 60_000)
+
   it('tells of rejected connections', async () => {
     const tight = await startRedis({ args: ['--maxclients', '4'] })
     const { monitor, told } = watched(await connected({ url: tight.url }))
