@@ -26,6 +26,9 @@ export interface CacheKeysOptions {
   readonly path: readonly string[]
 }
 
+/** Name of the dependency on the program's own version, which is not in Redis. */
+export const STAMP = 's'
+
 /** The name of a tag among an entry's dependencies: of bounded length, and whole after a trip through UTF-8. */
 export function tagName(tag: string): string {
   if (tag.length <= 200 && tag.isWellFormed()) return `t${tag}`

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { type FallbackReason, type RedisClient, type RedisManager, scan } from '../redis/index.js'
+import { type FallbackReason, type RedisClient, scan } from '../redis/index.js'
 import { Bus } from './bus.js'
-import { type Dependency, decodeEntry, type Entry, encodeEntry, lifeOf } from './entry.js'
+import { encodeEntry, lifeOf } from './entry.js'
+import { EntryReader, stampOf } from './entry-reader.js'
 import { type CacheKeys, cacheKeys, tagName } from './keyspace.js'
-import { mget, mgetMany } from './mget.js'
 import { PendingInvalidations } from './pending.js'
 import {
   acquireScript,
@@ -15,62 +15,20 @@ import {
   TOKEN_LENGTH,
   touchScript,
 } from './scripts.js'
+import {
+  type Begun,
+  type Draft,
+  type Mark,
+  markOf,
+  type Reading,
+  type Snapshot,
+  type StoreOptions,
+} from './store-types.js'
 import { ensureVersions, replaceVersions } from './tags.js'
-import type { LocalTier, Reader, Resident } from './tier.js'
+import type { Resident } from './tier.js'
 
-/** What a caller makes of an entry's bytes, once for all who read it. */
-export interface Decoded<Value> {
-  readonly value: Value
-  /** Memory it takes in this process. */
-  readonly bytes: number
-}
-
-export type Decode<Value> = (entry: Entry) => Decoded<Value> | undefined | Promise<Decoded<Value> | undefined>
-
-export interface StoreOptions<Value> {
-  readonly redis: RedisManager
-  /** First part of every key, one for each kind of store. */
-  readonly feature: string
-  readonly namespace: string
-  /** `undefined` for bytes it cannot read: a miss. */
-  readonly decode: Decode<Value>
-  /** Told apart from entries that another version of the program wrote. @default none */
-  readonly stamp?: string | undefined
-  /** Copies in this process, and how long one is kept at most. @default none */
-  readonly local?: { readonly tier: LocalTier<Value>; readonly capMs: () => number } | undefined
-  /** Whether changes are to be published, because not everybody is told by the server. @default only to those who wait */
-  readonly publishes?: (() => boolean) | undefined
-}
-
-/** `away`: Redis was not asked or did not answer; nothing is known about the key. */
-export type Reading<Value> =
-  | ({ readonly state: 'found'; readonly resident: Resident<Value> } & Surroundings)
-  | ({ readonly state: 'absent' } & Surroundings)
-  | { readonly state: 'away'; readonly reason: FallbackReason | 'pending' }
-
-interface Surroundings {
-  /** Of the bytes that were found, whatever they are: tells later whether they are still the same. */
-  readonly mark: Mark
-  /** Token of the computation that holds the lease. */
-  readonly lease: string | undefined
-  /** Versions that were read along, by name. */
-  readonly versions: ReadonlyMap<string, string | undefined>
-}
-
-export type Mark = Buffer
-
-/** The versions as they were before a computation began. What is written with it is valid only while they stay. */
-export interface Snapshot {
-  readonly dependencies: readonly Dependency[]
-  /** Changes with every invalidation of a tag: tells whether tags that are named later are still as they were. */
-  readonly epoch: string
-}
-
-export type Draft = Omit<Entry, 'dependencies'>
-
-export type Begun =
-  | { readonly state: 'leading'; readonly token: string; readonly snapshot: Snapshot }
-  | { readonly state: 'busy' | 'changed' | 'away' }
+export type { Begun, Decoded, Draft, Mark, Reading, Snapshot, StoreOptions } from './store-types.js'
+export { markOf, NO_MARK } from './store-types.js'
 
 interface Shared<Value> {
   readonly options: StoreOptions<Value>
@@ -89,11 +47,13 @@ export class Store<Value> {
   readonly #shared: Shared<Value>
   readonly #keys: CacheKeys
   readonly #path: readonly string[]
+  readonly #reader: EntryReader<Value>
 
   constructor(options: StoreOptions<Value>, path: readonly string[] = [], shared?: Shared<Value>) {
     const { redis, feature, namespace } = options
     this.#path = path
     this.#keys = cacheKeys({ keys: redis.keys, feature, namespace, path })
+    this.#reader = new EntryReader(options, this.#keys)
     this.#shared = shared ?? {
       options,
       bus: new Bus(redis, redis.keys.key(`${feature}-bus`, redis.keys.slot(namespace))),
@@ -130,24 +90,9 @@ export class Store<Value> {
   read(key: string, tags: readonly string[] = []): Promise<Reading<Value>> {
     const { options, pending } = this.#shared
     if (pending.any) return Promise.resolve({ state: 'away', reason: 'pending' })
-    const names = this.#namesOf(tags)
-    const entryKey = this.#keys.entry(key)
     return options.redis.attempt<Reading<Value>>(
       `${options.feature}.read`,
-      async (client) => {
-        const reader = this.#reader([entryKey], names)
-        try {
-          const [frame, lease, ...versions] = await mget(
-            client,
-            [entryKey, this.#keys.lease(key)],
-            names.map(this.#keys.version),
-          )
-          const current = new Map(names.map((name, index) => [name, textOf(versions[index])]))
-          return await this.#judge(client, { entryKey, frame, lease, current, reader })
-        } finally {
-          reader?.end()
-        }
-      },
+      (client) => this.#reader.read(client, key, tags),
       (reason) => ({ state: 'away', reason }),
     )
   }
@@ -157,33 +102,9 @@ export class Store<Value> {
     const { options, pending } = this.#shared
     const away = (reason: FallbackReason | 'pending') => keys.map((): Reading<Value> => ({ state: 'away', reason }))
     if (pending.any) return Promise.resolve(away('pending'))
-    const names = this.#namesOf(tags)
-    const entryKeys = keys.map(this.#keys.entry)
     return options.redis.attempt<Reading<Value>[]>(
       `${options.feature}.readMany`,
-      async (client) => {
-        const reader = this.#reader(entryKeys, names)
-        try {
-          const [frames, versions] = await Promise.all([
-            mgetMany(client, entryKeys),
-            client.mgetBuffer(names.map(this.#keys.version)),
-          ])
-          const current = new Map(names.map((name, index) => [name, textOf(versions[index])]))
-          await this.#complete(
-            client,
-            current,
-            frames.flatMap((frame) => dependenciesOf(frame)),
-            reader,
-          )
-          return await Promise.all(
-            entryKeys.map((entryKey, index) =>
-              this.#judge(client, { entryKey, frame: frames[index], lease: null, current, reader }),
-            ),
-          )
-        } finally {
-          reader?.end()
-        }
-      },
+      (client) => this.#reader.readMany(client, keys, tags),
       away,
     )
   }
@@ -240,7 +161,7 @@ export class Store<Value> {
 
   /** Stores what was computed under the lease. False where the lease was lost, or nothing is certain. */
   fill(key: string, token: string, draft: Draft, { dependencies }: Snapshot): Promise<boolean> {
-    const frame = encodeEntry({ ...draft, dependencies: [...dependencies, ...this.#stamp] })
+    const frame = encodeEntry({ ...draft, dependencies: [...dependencies, ...stampOf(this.#shared.options)] })
     return this.#run('fill', fillScript, key, [token, frame, lifeOf(draft), ...this.#news()])
   }
 
@@ -256,7 +177,7 @@ export class Store<Value> {
   async write(key: string, draft: Draft, { dependencies }: Snapshot): Promise<boolean> {
     const life = lifeOf(draft)
     if (life <= 0) return false
-    const frame = encodeEntry({ ...draft, dependencies: [...dependencies, ...this.#stamp] })
+    const frame = encodeEntry({ ...draft, dependencies: [...dependencies, ...stampOf(this.#shared.options)] })
     return this.#run('write', putScript, key, [frame, life, ...this.#news()])
   }
 
@@ -384,87 +305,6 @@ export class Store<Value> {
     }
   }
 
-  async #judge(
-    client: RedisClient,
-    {
-      entryKey,
-      frame,
-      lease: leaseBytes,
-      current,
-      reader,
-    }: {
-      entryKey: string
-      frame: Buffer | null | undefined
-      lease: Buffer | null | undefined
-      current: Map<string, string | undefined>
-      reader: Reader | undefined
-    },
-  ): Promise<Reading<Value>> {
-    const { options } = this.#shared
-    const lease = textOf(leaseBytes)?.slice(0, TOKEN_LENGTH)
-    const mark = frame === null || frame === undefined ? NO_MARK : Buffer.from(frame.subarray(4, 12))
-    const around = { lease, versions: current, mark }
-    if (frame === null || frame === undefined) return { state: 'absent', ...around }
-    const entry = decodeEntry(frame)
-    if (entry === undefined) return this.#corrupt('an entry is not a frame of this version', around)
-    await this.#complete(client, current, entry.dependencies, reader)
-    const stamp = this.#stamp
-    const known = (name: string): string | undefined =>
-      stamp.find((each) => each.name === name)?.version ?? current.get(name)
-    const valid =
-      entry.dependencies.every(({ name, version }) => known(name) === version) &&
-      stamp.every((each) => entry.dependencies.some(({ name }) => name === each.name))
-    if (!valid) return { state: 'absent', ...around }
-    const decoded = await options.decode(entry)
-    if (decoded === undefined) return this.#corrupt('an entry cannot be decoded', around)
-    const { value, bytes } = decoded
-    const { local } = options
-    if (local !== undefined && reader?.unchanged) {
-      const dependencies = entry.dependencies.filter(({ name }) => name !== STAMP)
-      local.tier.keep(entryKey, { ...entry, dependencies }, value, {
-        bytes,
-        capMs: local.capMs(),
-        versionKey: this.#keys.version,
-      })
-    }
-    const { createdAt, freshUntil, staleUntil, metadata } = entry
-    return {
-      state: 'found',
-      resident: { key: entryKey, value, createdAt, freshUntil, staleUntil, metadata },
-      ...around,
-    }
-  }
-
-  #corrupt(problem: string, around: Surroundings): Reading<Value> {
-    const { redis, feature } = this.#shared.options
-    redis.emit('data.corrupt', { feature, problem })
-    return { state: 'absent', ...around }
-  }
-
-  /** Reads the versions that are needed and not known yet. */
-  async #complete(
-    client: RedisClient,
-    current: Map<string, string | undefined>,
-    needed: readonly Dependency[],
-    reader: Reader | undefined,
-  ): Promise<void> {
-    const names = [...new Set(needed.map(({ name }) => name))].filter((name) => name !== STAMP && !current.has(name))
-    if (names.length === 0) return
-    const keys = names.map(this.#keys.version)
-    for (const key of keys) reader?.watch(key)
-    const versions = await client.mgetBuffer(keys)
-    for (const [index, name] of names.entries()) current.set(name, textOf(versions[index]))
-  }
-
-  #reader(entryKeys: readonly string[], names: readonly string[]): Reader | undefined {
-    const { local } = this.#shared.options
-    if (!local?.tier.open) return undefined
-    const reader = local.tier.reader()
-    for (const key of entryKeys) reader.watch(key)
-    for (const name of names) reader.watch(this.#keys.version(name))
-    return reader
-  }
-
   #run(
     operation: string,
     script: typeof fillScript,
@@ -499,33 +339,7 @@ export class Store<Value> {
     return [this.bus.channel, this.#shared.options.publishes?.() ? '1' : '0']
   }
 
-  get #stamp(): readonly Dependency[] {
-    const { stamp } = this.#shared.options
-    return stamp === undefined ? [] : [{ name: STAMP, version: stamp }]
-  }
-
   get #ownGeneration(): string {
     return this.#keys.generations.at(-1) as string
   }
-}
-
-/** Name of the dependency on the program's own version, which is not in Redis. */
-const STAMP = 's'
-
-function textOf(bytes: Buffer | null | undefined): string | undefined {
-  return bytes?.toString('latin1')
-}
-
-/** Where there was nothing. */
-export const NO_MARK: Mark = Buffer.alloc(0)
-
-/** The mark of an entry's frame: the time it was made. */
-export function markOf({ createdAt }: { readonly createdAt: number }): Mark {
-  const mark = Buffer.alloc(8)
-  mark.writeDoubleBE(createdAt)
-  return mark
-}
-
-function dependenciesOf(frame: Buffer | null | undefined): readonly Dependency[] {
-  return frame === null || frame === undefined ? [] : (decodeEntry(frame)?.dependencies ?? [])
 }
