@@ -92,6 +92,11 @@ export const COUNTED: CountedEvents = {
   },
   'pubsub.invalid': { name: 'pubsub_invalid_messages', help: 'Messages that were not given to their handler.' },
   'pubsub.gap': { name: 'pubsub_gaps', help: 'Interruptions during which messages may have been missed.' },
+  'usage.dropped': {
+    name: 'usage_calls_dropped',
+    help: 'Calls that could not be kept until Redis returned.',
+    amount: ({ calls }) => calls,
+  },
   'monitor.alert': {
     name: 'monitor_alerts',
     help: 'Alerts raised by the monitor.',
