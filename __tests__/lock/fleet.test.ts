@@ -9,8 +9,8 @@ import type { SectionReport } from './fleet-worker.js'
 const FULL = process.env.HOLDFAST_TEST_FULL === '1'
 const PROCESSES = 8
 const RESOURCES = 3
-const SECTIONS = FULL ? 5000 : 400
-const KILLS = FULL ? 20 : 3
+const SECTIONS = FULL ? 5000 : 300
+const KILLS = FULL ? 20 : 2
 const STALL_EVERY = FULL ? 60 : 25
 const TTL = 300
 

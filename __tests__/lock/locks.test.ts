@@ -15,9 +15,9 @@ beforeAll(async () => {
   server = await startRedis()
 })
 beforeEach(async () => {
-  ;({ redis } = await ready({ url: server.url }))
+  ;({ redis } = await ready({ url: server.url, commandTimeout: '2s' }))
   locks = createLocks({ redis, wait: '10s' })
-  others = createLocks({ redis: (await ready({ url: server.url })).redis, wait: 0 })
+  others = createLocks({ redis: (await ready({ url: server.url, commandTimeout: '2s' })).redis, wait: 0 })
   await server.client().flushall()
 })
 afterEach(closeAll)
