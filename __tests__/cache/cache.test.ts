@@ -665,16 +665,20 @@ describe('statistics and events', () => {
     open.push(one)
     const outcomes: CacheOutcome[] = []
     const off = one.redis.on('cache', (outcome) => outcomes.push(outcome))
-    for (let i = 0; i < 3; i++) await one.cache.getOrSet('key', () => 1)
+    const ask = () => one.cache.getOrSet('key', () => 1)
+    await ask()
+    // The announcement of the own write may still be under way: until then what is read is not kept.
+    await eventually(async () => (await ask()) === 1 && one.cache.stats().localHits > 0)
     off()
-    expect(outcomes.map(({ outcome, tier }) => `${outcome} ${tier}`)).toEqual([
-      'miss undefined',
-      'hit redis',
-      'hit local',
-    ])
-    await one.cache.getOrSet('key', () => 1)
+    const told = outcomes.map(({ outcome, tier }) => `${outcome} ${tier}`)
+    expect(new Set(told)).toEqual(new Set(['miss undefined', 'hit redis', 'hit local']))
+    expect(told.filter((each) => each.startsWith('miss'))).toHaveLength(1)
+    const before = one.cache.stats()
+    await ask()
     const stats = one.cache.stats()
-    expect(stats).toMatchObject({ misses: 1, redisHits: 1, localHits: 2, stored: 1, hitRatio: 0.75 })
+    expect(stats).toMatchObject({ misses: 1, stored: 1, localHits: before.localHits + 1 })
+    const hits = stats.localHits + stats.redisHits
+    expect(stats.hitRatio).toBeCloseTo(hits / (hits + 1))
     expect(stats.local).toMatchObject({ mode: 'tracking', entries: 1 })
     expect(stats.local.bytes).toBeGreaterThan(0)
   })

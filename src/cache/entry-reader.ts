@@ -1,9 +1,9 @@
 import type { RedisClient } from '../redis/index.js'
-import { type Dependency, decodeEntry } from './entry.js'
+import { type Dependency, decodeEntry, type Entry } from './entry.js'
 import { type CacheKeys, STAMP, tagName } from './keyspace.js'
 import { mget, mgetMany } from './mget.js'
 import { TOKEN_LENGTH } from './scripts.js'
-import { NO_MARK, type Reading, type StoreOptions, type Surroundings } from './store-types.js'
+import { type Decoded, NO_MARK, type Reading, type StoreOptions, type Surroundings } from './store-types.js'
 import type { Reader } from './tier.js'
 
 /** Reads entries with the versions they depend on, and keeps a copy of what is still true when it has arrived. */
@@ -11,44 +11,52 @@ export class EntryReader<Value> {
   readonly #options: StoreOptions<Value>
   readonly #keys: CacheKeys
   readonly #stamp: readonly Dependency[]
+  readonly #generationKeys: readonly string[]
 
   constructor(options: StoreOptions<Value>, keys: CacheKeys) {
     this.#options = options
     this.#keys = keys
     this.#stamp = stampOf(options)
+    this.#generationKeys = keys.generations.map(keys.version)
   }
 
-  async read(client: RedisClient, key: string, tags: readonly string[]): Promise<Reading<Value>> {
-    const names = this.#namesOf(tags)
+  /** `lease`: whether to tell who holds it. */
+  async read(client: RedisClient, key: string, tags: readonly string[], lease: boolean): Promise<Reading<Value>> {
     const entryKey = this.#keys.entry(key)
-    const reader = this.#watch([entryKey], names)
+    const { names, versionKeys } = this.#wanted(tags)
+    const reader = this.#watch([entryKey], versionKeys)
     try {
-      const [frame, lease, ...versions] = await mget(
-        client,
-        [entryKey, this.#keys.lease(key)],
-        names.map(this.#keys.version),
-      )
-      const current = new Map(names.map((name, index) => [name, textOf(versions[index])]))
-      return await this.#judge(client, { entryKey, frame, lease, current, reader })
+      const own = lease ? [entryKey, this.#keys.lease(key)] : [entryKey]
+      const replies = await mget(client, own, versionKeys)
+      const [frame] = replies
+      const current = new Map<string, string | undefined>()
+      for (const [index, name] of names.entries()) current.set(name, textOf(replies[own.length + index]))
+      const token = lease ? textOf(replies[1])?.slice(0, TOKEN_LENGTH) : undefined
+      const entry = frame === null || frame === undefined ? undefined : decodeEntry(frame)
+      if (entry !== undefined) await this.#complete(client, current, entry.dependencies, reader)
+      return await this.#judge(entryKey, { frame, entry, current, lease: token, reader })
     } finally {
       reader?.end()
     }
   }
 
   async readMany(client: RedisClient, keys: readonly string[], tags: readonly string[]): Promise<Reading<Value>[]> {
-    const names = this.#namesOf(tags)
     const entryKeys = keys.map(this.#keys.entry)
-    const reader = this.#watch(entryKeys, names)
+    const { names, versionKeys } = this.#wanted(tags)
+    const reader = this.#watch(entryKeys, versionKeys)
     try {
-      const [frames, versions] = await Promise.all([
-        mgetMany(client, entryKeys),
-        client.mgetBuffer(names.map(this.#keys.version)),
-      ])
+      const [frames, versions] = await Promise.all([mgetMany(client, entryKeys), client.mgetBuffer([...versionKeys])])
       const current = new Map(names.map((name, index) => [name, textOf(versions[index])]))
-      await this.#complete(client, current, frames.flatMap(dependenciesOf), reader)
+      const entries = frames.map((frame) => (frame === null ? undefined : decodeEntry(frame)))
+      await this.#complete(
+        client,
+        current,
+        entries.flatMap((entry) => entry?.dependencies ?? []),
+        reader,
+      )
       return await Promise.all(
         entryKeys.map((entryKey, index) =>
-          this.#judge(client, { entryKey, frame: frames[index], lease: null, current, reader }),
+          this.#judge(entryKey, { frame: frames[index], entry: entries[index], current, lease: undefined, reader }),
         ),
       )
     } finally {
@@ -56,54 +64,57 @@ export class EntryReader<Value> {
     }
   }
 
-  async #judge(
-    client: RedisClient,
+  /** What is known of an entry; a promise only where decoding takes one. */
+  #judge(
+    entryKey: string,
     {
-      entryKey,
       frame,
-      lease: leaseBytes,
+      entry,
       current,
+      lease,
       reader,
     }: {
-      entryKey: string
       frame: Buffer | null | undefined
-      lease: Buffer | null | undefined
+      entry: Entry | undefined
       current: Map<string, string | undefined>
+      lease: string | undefined
       reader: Reader | undefined
     },
-  ): Promise<Reading<Value>> {
-    const options = this.#options
-    const lease = textOf(leaseBytes)?.slice(0, TOKEN_LENGTH)
-    const mark = frame === null || frame === undefined ? NO_MARK : Buffer.from(frame.subarray(4, 12))
-    const around = { lease, versions: current, mark }
-    if (frame === null || frame === undefined) return { state: 'absent', ...around }
-    const entry = decodeEntry(frame)
+  ): Reading<Value> | Promise<Reading<Value>> {
+    if (frame === null || frame === undefined) return { state: 'absent', lease, versions: current, mark: NO_MARK }
+    const around = { lease, versions: current, mark: frame.subarray(4, 12) }
     if (entry === undefined) return this.#corrupt('an entry is not a frame of this version', around)
-    await this.#complete(client, current, entry.dependencies, reader)
-    const known = (name: string): string | undefined =>
-      this.#stamp.find((each) => each.name === name)?.version ?? current.get(name)
-    const valid =
-      entry.dependencies.every(({ name, version }) => known(name) === version) &&
-      this.#stamp.every((each) => entry.dependencies.some(({ name }) => name === each.name))
-    if (!valid) return { state: 'absent', ...around }
-    const decoded = await options.decode(entry)
+    if (!this.#isValid(entry, current)) return { state: 'absent', ...around }
+    const decoded = this.#options.decode(entry)
+    if (!(decoded instanceof Promise)) return this.#found(entryKey, entry, decoded, around, reader)
+    return decoded.then((done) => this.#found(entryKey, entry, done, around, reader))
+  }
+
+  #isValid({ dependencies }: Entry, current: ReadonlyMap<string, string | undefined>): boolean {
+    for (const { name, version } of dependencies) {
+      if (name !== STAMP && current.get(name) !== version) return false
+    }
+    const stamp = dependencies.find(({ name }) => name === STAMP)?.version
+    return stamp === this.#stamp[0]?.version
+  }
+
+  #found(
+    key: string,
+    entry: Entry,
+    decoded: Decoded<Value> | undefined,
+    around: Surroundings,
+    reader: Reader | undefined,
+  ): Reading<Value> {
     if (decoded === undefined) return this.#corrupt('an entry cannot be decoded', around)
     const { value, bytes } = decoded
-    const { local } = options
+    const { local } = this.#options
     if (local !== undefined && reader?.unchanged) {
       const dependencies = entry.dependencies.filter(({ name }) => name !== STAMP)
-      local.tier.keep(entryKey, { ...entry, dependencies }, value, {
-        bytes,
-        capMs: local.capMs(),
-        versionKey: this.#keys.version,
-      })
+      const how = { bytes, capMs: local.capMs(), versionKey: this.#keys.version }
+      local.tier.keep(key, { ...entry, dependencies }, value, how)
     }
     const { createdAt, freshUntil, staleUntil, metadata } = entry
-    return {
-      state: 'found',
-      resident: { key: entryKey, value, createdAt, freshUntil, staleUntil, metadata },
-      ...around,
-    }
+    return { state: 'found', resident: { key, value, createdAt, freshUntil, staleUntil, metadata }, ...around }
   }
 
   #corrupt(problem: string, around: Surroundings): Reading<Value> {
@@ -127,17 +138,20 @@ export class EntryReader<Value> {
     for (const [index, name] of names.entries()) current.set(name, textOf(versions[index]))
   }
 
-  #watch(entryKeys: readonly string[], names: readonly string[]): Reader | undefined {
+  #watch(entryKeys: readonly string[], versionKeys: readonly string[]): Reader | undefined {
     const { local } = this.#options
     if (!local?.tier.open) return undefined
     const reader = local.tier.reader()
     for (const key of entryKeys) reader.watch(key)
-    for (const name of names) reader.watch(this.#keys.version(name))
+    for (const key of versionKeys) reader.watch(key)
     return reader
   }
 
-  #namesOf(tags: readonly string[]): string[] {
-    return [...this.#keys.generations, ...new Set(tags.map(tagName))]
+  #wanted(tags: readonly string[]): { readonly names: readonly string[]; readonly versionKeys: readonly string[] } {
+    const { generations, version } = this.#keys
+    if (tags.length === 0) return { names: generations, versionKeys: this.#generationKeys }
+    const own = [...new Set(tags.map(tagName))]
+    return { names: [...generations, ...own], versionKeys: [...this.#generationKeys, ...own.map(version)] }
   }
 }
 
@@ -148,8 +162,4 @@ export function stampOf({ stamp }: { readonly stamp?: string | undefined }): rea
 
 function textOf(bytes: Buffer | null | undefined): string | undefined {
   return bytes?.toString('latin1')
-}
-
-function dependenciesOf(frame: Buffer | null | undefined): readonly Dependency[] {
-  return frame === null || frame === undefined ? [] : (decodeEntry(frame)?.dependencies ?? [])
 }

@@ -45,15 +45,16 @@ export function cacheKeys({ keys, feature, namespace, path }: CacheKeysOptions):
     }
     return keys.key(feature, slot, depth, ...path, name[0] as string, name.slice(1))
   }
+  const entries = keys.key(feature, namespace, depth, ...path)
+  const leases = keys.key(`${feature}-lease`, namespace, depth, ...path)
   return {
-    entry: (key) => keys.key(feature, namespace, depth, ...path, keys.slot(key)),
-    lease: (key) => keys.key(`${feature}-lease`, namespace, depth, ...path, keys.slot(key)),
+    entry: (key) => `${entries}:{${keys.slot(key).slot}}`,
+    lease: (key) => `${leases}:{${keys.slot(key).slot}}`,
     version: versionKeys,
     matching(pattern) {
       const inside = [globOf(keys, pattern), HASHED]
-      const under = (name: string): string[] =>
-        inside.map((glob) => `${keys.key(name, namespace, depth, ...path)}:{${glob}}`)
-      return { entries: under(feature), leases: under(`${feature}-lease`) }
+      const under = (base: string): string[] => inside.map((glob) => `${base}:{${glob}}`)
+      return { entries: under(entries), leases: under(leases) }
     },
     epoch: keys.key(feature, slot, depth, ...path, 'e'),
     generations: Array.from({ length: depth + 1 }, (_, level) => `g${level}`),

@@ -80,8 +80,9 @@ const ALONE_SHARED_MS = 500
 /** Reads through, computing once per key: in this process by sharing, among processes by a lease. */
 export class Loader {
   readonly #options: LoaderOptions
-  readonly #reads = new SharedReads<Held>()
   readonly #flights = new Map<string, Flight>()
+  // Who holds the lease matters only to those who may join a computation of this process.
+  readonly #reads = new SharedReads<Held>((entryKey) => this.#flights.has(entryKey))
   readonly #refreshing = new Set<string>()
   readonly #alones = new Map<string, { readonly begunAt: number; readonly promise: Promise<Held> }>()
 

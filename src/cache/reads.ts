@@ -11,6 +11,12 @@ interface Running<Value> {
  */
 export class SharedReads<Value> {
   readonly #running = new Map<string, Running<Value>>()
+  readonly #wantsLease: (entryKey: string) => boolean
+
+  /** `wantsLease` says, when a read begins, whether it is to tell who holds the lease. */
+  constructor(wantsLease: (entryKey: string) => boolean) {
+    this.#wantsLease = wantsLease
+  }
 
   read(store: Store<Value>, key: string, entryKey: string, tags: readonly string[]): Promise<Reading<Value>> {
     const running = this.#running.get(entryKey)
@@ -20,7 +26,7 @@ export class SharedReads<Value> {
   }
 
   #start(store: Store<Value>, key: string, entryKey: string, tags: readonly string[]): Promise<Reading<Value>> {
-    const current = store.read(key, tags)
+    const current = store.read(key, tags, this.#wantsLease(entryKey))
     const running: Running<Value> = { current, next: undefined }
     this.#running.set(entryKey, running)
     const end = (): void => {

@@ -35,7 +35,7 @@ export type Reading<Value> =
 export interface Surroundings {
   /** Of the bytes that were found, whatever they are: tells later whether they are still the same. */
   readonly mark: Mark
-  /** Token of the computation that holds the lease. */
+  /** Token of the computation that holds the lease, where it was asked for. */
   readonly lease: string | undefined
   /** Versions that were read along, by name. */
   readonly versions: ReadonlyMap<string, string | undefined>

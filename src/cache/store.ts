@@ -86,13 +86,13 @@ export class Store<Value> {
     return options.local === undefined || pending.any ? undefined : options.local.tier.get(entryKey, now)
   }
 
-  /** One round trip where `tags` names all tags of the entry, else two. */
-  read(key: string, tags: readonly string[] = []): Promise<Reading<Value>> {
+  /** One round trip where `tags` names all tags of the entry, else two. `lease`: whether to tell who holds it. */
+  read(key: string, tags: readonly string[] = [], lease: boolean = false): Promise<Reading<Value>> {
     const { options, pending } = this.#shared
     if (pending.any) return Promise.resolve({ state: 'away', reason: 'pending' })
     return options.redis.attempt<Reading<Value>>(
       `${options.feature}.read`,
-      (client) => this.#reader.read(client, key, tags),
+      (client) => this.#reader.read(client, key, tags, lease),
       (reason) => ({ state: 'away', reason }),
     )
   }
