@@ -1,4 +1,5 @@
 import type { AddressInfo } from 'node:net'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { RedisStore } from 'connect-redis'
 import express, { type Express } from 'express'
@@ -28,6 +29,8 @@ export interface Outcome {
   /** Longest and, once the fault is known, usual time of an answer, in ms. */
   readonly worstMs: number
   readonly usualMs: number
+  /** Longest time for which the machine let nobody in this process run. */
+  readonly lagMs: number
   /** Answers of 500 and above, and requests that had none within the limit. */
   readonly errors: number
   readonly hung: number
@@ -188,6 +191,7 @@ export async function inject(candidate: Candidate, fault: Fault): Promise<Outcom
   const server = sentinels?.master ?? (await startRedis({ port, args: fault.forgets ? [] : PERSISTENT }))
   const place: Place = sentinels ? { name: sentinels.name, sentinels: sentinels.sentinels } : { port }
   let app = await candidate.start(place)
+  const lag = monitorEventLoopDelay({ resolution: 5 })
   try {
     const logIn = () =>
       eventually(async () => (await ask(app.url, 'POST', '/login')).cookie ?? false, { within: 10_000 })
@@ -204,6 +208,7 @@ export async function inject(candidate: Candidate, fault: Fault): Promise<Outcom
       await fault.break(server, { url: app.url, cookie })
     }
     const { url } = app
+    lag.enable()
     const answers: Answer[] = []
     for (let i = 0; i < READS; i++) {
       answers.push(await ask(url, 'GET', '/', cookie))
@@ -213,6 +218,7 @@ export async function inject(candidate: Candidate, fault: Fault): Promise<Outcom
     }
     const away = await ask(url, 'POST', '/logout', leaving)
     const login = await ask(url, 'POST', '/login')
+    lag.disable()
     await fault.mend(server)
     const recovered = await settled(url, cookie, fault.forgets === true)
     const brokenLogin = login.cookie !== undefined && (await ask(url, 'GET', '/', login.cookie)).body !== 'ann'
@@ -223,6 +229,7 @@ export async function inject(candidate: Candidate, fault: Fault): Promise<Outcom
       fault: fault.name,
       worstMs: Math.round(Math.max(...all.map(({ ms }) => ms))),
       usualMs: Math.round(usual.reduce((sum, ms) => sum + ms, 0) / usual.length),
+      lagMs: Math.round(lag.max / 1e6),
       errors: all.filter(({ status }) => status >= 500).length,
       hung: all.filter(({ status }) => status === 0).length,
       cookies: answers.filter((answer) => answer.cookie !== undefined).length,
