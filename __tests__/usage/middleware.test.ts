@@ -36,6 +36,9 @@ function appWith(usage: Usage, options?: UsageMiddlewareOptions, factory: typeof
   const router = factory.Router()
   router.get('/:id', (_req, res) => void res.send('ok'))
   app.use('/users', router)
+  const orders = factory.Router()
+  orders.get('/orders', (_req, res) => void res.send('ok'))
+  app.use('/users/:id', orders)
   app.get('/fail', (_req, res) => void res.status(500).send('no'))
   app.get('/slow', (_req, res) => void setTimeout(() => res.send('late'), 10_000).unref())
   return app
@@ -58,9 +61,11 @@ describe.each([
     await request(app).get('/users/1?x=1').set('x-user', 'ann')
     await request(app).get('/users/2').set('x-user', 'bob')
     await request(app).get('/fail')
+    for (const id of ['17', '18', '550e8400-e29b-41d4-a716-446655440000']) await request(app).get(`/users/${id}/orders`)
     for (const path of ['/a', '/b', '/c']) await request(app).get(path)
-    expect(await rowsOf(usage, 6)).toEqual({
+    expect(await rowsOf(usage, 9)).toEqual({
       'GET /users/:id': { calls: 2, errors: 0, cost: 2 },
+      'GET /users/:id/orders': { calls: 3, errors: 0, cost: 3 },
       'GET /fail': { calls: 1, errors: 1, cost: 1 },
       unmatched: { calls: 3, errors: 0, cost: 3 },
     })
