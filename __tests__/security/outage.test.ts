@@ -126,6 +126,25 @@ describe('securityLog when Redis is away', () => {
     expect(stored.filter(({ event }) => event === 'sys_startup').map(({ id }) => id)).toEqual(ids)
   })
 
+  it('writes each event once where Redis is too slow for large batches', async () => {
+    const { server, log } = await start({ flushInterval: 0 })
+    const slow = setInterval(
+      () =>
+        void server
+          .client()
+          .call('DEBUG', 'SLEEP', '0.06')
+          .catch(() => {}),
+      70,
+    )
+    cleanUp.push(() => clearInterval(slow))
+    const ids = recordMany(log, 3000)
+    await new Promise((resolve) => setTimeout(resolve, 1500))
+    clearInterval(slow)
+    await eventually(() => log.stats().buffered === 0, { within: 20_000 })
+    const stored = (await rawStream(server)).map(({ event }) => event)
+    expect(stored.filter(({ event }) => event === 'sys_startup').map(({ id }) => id)).toEqual(ids)
+  })
+
   it('goes on in order when Redis refuses a batch in the middle', async () => {
     const { server, log } = await start()
     const audit = 'holdfast:security:log:{security-0}:audit'

@@ -34,6 +34,17 @@ describe('Ring', () => {
     expect(ring.size).toBe(2)
   })
 
+  it('settles a part, and gives the rest first the next time', () => {
+    const ring = new Ring({ maxEvents: 10, maxBytes: 1e6 })
+    const given = Array.from({ length: 5 }, () => entry())
+    for (const each of given) ring.push(each)
+    ring.take(4)
+    expect(ids(ring.take(2))).toEqual(ids(given.slice(0, 2)))
+    ring.settle(2)
+    expect(ring.size).toBe(3)
+    expect(ids(ring.take(9))).toEqual(ids(given.slice(2)))
+  })
+
   it('drops the oldest info first, then warn, and keeps what is being written', () => {
     const ring = new Ring({ maxEvents: 5, maxBytes: 1e6 })
     const writing = entry('info')

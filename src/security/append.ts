@@ -123,6 +123,8 @@ export function createAppender({
     })
   }
 
+  const trims = new Recently(now, Math.min(TRIM_EVERY, store.userRetention / 4))
+
   function userCommands(entries: readonly Entry[]): BatchCommand[] {
     const commands: BatchCommand[] = []
     const users = new Set<string>()
@@ -132,8 +134,10 @@ export function createAppender({
       commands.push(['xadd', key, 'MAXLEN', '~', store.maxUserEvents, '*', 'id', id, 'ts', at, 'e', json])
       users.add(key)
     }
+    const oldest = Math.max(0, now() - store.userRetention)
     for (const key of users) {
-      commands.push(['xtrim', key, 'MINID', now() - store.userRetention], ['pexpire', key, store.userRetention])
+      commands.push(['pexpire', key, store.userRetention])
+      if (trims.due(key)) commands.push(['xtrim', key, 'MINID', oldest])
     }
     return commands
   }
@@ -162,6 +166,7 @@ export function createAppender({
       }
     },
     commit(entries) {
+      for (const { user } of entries) if (user !== undefined) trims.done(keys.user(user))
       for (const { stream, signature } of placed(entries)) {
         next[stream]++
         if (signature !== '') sealers[stream].add(signature)
@@ -172,3 +177,29 @@ export function createAppender({
 
 /** Written within this time, an event is not late; the script knows the same number. */
 export const ON_TIME = 60_000
+
+const TRIM_EVERY = 10 * 60_000
+const USERS_KEPT = 10_000
+
+/** Which streams of users were trimmed by age not long ago. */
+class Recently {
+  readonly #at = new Map<string, number>()
+  readonly #now: () => number
+  readonly #every: number
+
+  constructor(now: () => number, every: number) {
+    this.#now = now
+    this.#every = every
+  }
+
+  due(key: string): boolean {
+    const last = this.#at.get(key)
+    return last === undefined || Math.abs(this.#now() - last) >= this.#every
+  }
+
+  done(key: string): void {
+    if (!this.due(key)) return
+    if (this.#at.size >= USERS_KEPT) this.#at.clear()
+    this.#at.set(key, this.#now())
+  }
+}

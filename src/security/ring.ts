@@ -86,20 +86,19 @@ export class Ring {
     return true
   }
 
-  /** The next events in order of arrival, at most `max`. Until {@link settle}, the same ones are given again. */
+  /** The next events in order of arrival, at most `max`. Until {@link settle}, the same ones come first again. */
   take(max: number): readonly Entry[] {
     while (this.#taken.length < max) {
       const slot = this.#shiftOldest()
       if (slot === undefined) break
       this.#taken.push(slot)
     }
-    return this.taken
+    return this.#taken.slice(0, max).map(({ entry }) => entry)
   }
 
-  /** The taken events are written: they are forgotten. */
-  settle(): void {
-    for (const slot of this.#taken) this.#add(slot, -1)
-    this.#taken = []
+  /** The first of the taken events, or all, are written: they are forgotten. */
+  settle(count: number = this.#taken.length): void {
+    for (const slot of this.#taken.splice(0, count)) this.#add(slot, -1)
   }
 
   /** Removes waiting events that match, except those being written; returns how many. */

@@ -29,8 +29,9 @@ export interface Writer {
   close(withinMs: number): Promise<boolean>
 }
 
-/** Events per round trip: about a millisecond of Redis' time. */
-const BATCH = 500
+/** Events per round trip: at most about a millisecond of Redis' time, and fewer where even that is too slow. */
+const MAX_BATCH = 500
+const MIN_BATCH = 20
 /** So many do not wait for the interval, and make an outage worth a note. */
 const MANY = 200
 const MAX_BACKOFF = 5000
@@ -47,7 +48,7 @@ const JITTER = 200
  */
 export function createWriter({ redis, appender, bounds, flushInterval, now, onGap }: WriterOptions): Writer {
   const ring = new Ring(bounds)
-  const state = { sequence: 0, written: 0, failures: 0, buffered: 0, closed: false, warned: false }
+  const state = { batch: MAX_BATCH, sequence: 0, written: 0, failures: 0, buffered: 0, closed: false, warned: false }
   let awaySince: number | undefined
   let timer: NodeJS.Timeout | undefined
   let due = Number.POSITIVE_INFINITY
@@ -80,7 +81,7 @@ export function createWriter({ redis, appender, bounds, flushInterval, now, onGa
     for (;;) {
       if (ring.size === 0 && !announce()) return true
       if (!redis.available) return false
-      const batch = ring.take(BATCH)
+      const batch = ring.take(state.batch)
       const done = await redis.attempt(
         'security.append',
         async (client) => {
@@ -91,11 +92,14 @@ export function createWriter({ redis, appender, bounds, flushInterval, now, onGa
       )
       if (!done) {
         state.failures++
+        // A batch that takes longer than the deadline would never be done.
+        state.batch = Math.max(MIN_BATCH, Math.floor(state.batch / 2))
         awaySince ??= now()
         return false
       }
       appender.commit(batch)
-      ring.settle()
+      ring.settle(batch.length)
+      state.batch = Math.min(MAX_BATCH, state.batch * 2)
       state.sequence += batch.length
       state.written += batch.length
       state.failures = 0
