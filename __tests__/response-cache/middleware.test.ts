@@ -23,7 +23,7 @@ let outcomes: ResponseCacheOutcome[] = []
 
 beforeAll(async () => {
   server = await startRedis()
-  redis = createRedisManager({ url: server.url, logger: false })
+  redis = createRedisManager({ url: server.url, logger: false, commandTimeout: '2s' })
   redis.on('response-cache', (outcome) => outcomes.push(outcome))
   await redis.ready()
 })

@@ -33,6 +33,15 @@ export function seconds(directives: Directives, name: string): number | undefine
   return /^\d+$/.test(argument) ? Math.min(Number(argument), 2 ** 31) : 0
 }
 
+/**
+ * Field names in the argument of `private` or `no-cache` (RFC 9111 §5.2.2.4, §5.2.2.7): the restriction is on these
+ * fields alone. `undefined` where it is on the whole response, as it also is where the argument cannot be read.
+ */
+export function fieldNames(directives: Directives, name: 'private' | 'no-cache'): readonly string[] | undefined {
+  const names = (directives.get(name) ?? '').split(',').map((each) => each.trim().toLowerCase())
+  return names.every((each) => TOKEN.test(each)) ? names : undefined
+}
+
 /** Splits at commas outside of quoted strings; where a quote is not closed, at every comma. */
 export function splitList(value: string): string[] {
   const items: string[] = []

@@ -10,9 +10,17 @@ export interface Head {
 export interface CaptureHooks {
   readonly maxBytes: number
   /** Called just before the head is sent. `'not-modified'` sends 304 in place of the handler's 200. */
-  readonly onHead: (head: Head) => Refusal | 'capture' | 'not-modified'
+  readonly onHead: (head: Head) => Refusal | 'capture' | 'not-modified' | Replacement
+  /** A {@link Replacement} may be asked for: the head is then decided before anything of the body is sent. */
+  readonly mayReplace: boolean
   /** Called once: with the whole response, exactly as the handler made it, or with why there is none. */
   readonly onDone: (result: { readonly head: Head; readonly body: Buffer } | { readonly refused: Refusal }) => void
+}
+
+/** Another answer in place of the handler's. */
+export interface Replacement {
+  /** Sets status and headers; returns the body, if there is one. */
+  readonly replace: () => Buffer | undefined
 }
 
 /**
@@ -20,13 +28,14 @@ export interface CaptureHooks {
  * before middlewares mounted earlier (compression) change it; cookies that they add while the head is sent
  * (sessions) are seen too.
  */
-export function capture(res: ServerResponse, { maxBytes, onHead, onDone }: CaptureHooks): void {
+export function capture(res: ServerResponse, { maxBytes, mayReplace, onHead, onDone }: CaptureHooks): void {
   const { writeHead, write, end } = res
   let chunks: Buffer[] = []
   let size = 0
   let head: Head | undefined
   let refused: Refusal | undefined
   let done = false
+  let instead: { readonly body: Buffer | undefined } | undefined
 
   function refuse(reason: Refusal): void {
     refused ??= reason
@@ -68,6 +77,14 @@ export function capture(res: ServerResponse, { maxBytes, onHead, onDone }: Captu
     if (res.headersSent || done) return Reflect.apply(writeHead, res, [status, ...rest])
     const sent: Head = { status, headers: mergeHeaders(currentHeaders(res), writtenHeaders(rest.at(-1))) }
     const verdict = onHead(sent)
+    if (typeof verdict === 'object') {
+      refuse('replaced')
+      head = sent
+      instead = { body: verdict.replace() }
+      res.statusMessage = ''
+      Reflect.apply(writeHead, res, [res.statusCode])
+      return res
+    }
     if (verdict !== 'capture' && verdict !== 'not-modified') refuse(verdict)
     if (verdict === 'not-modified') sendNotModified(res, writeHead, sent.headers)
     else Reflect.apply(writeHead, res, [status, ...rest])
@@ -77,11 +94,31 @@ export function capture(res: ServerResponse, { maxBytes, onHead, onDone }: Captu
   } as ServerResponse['writeHead']
 
   res.write = function (this: ServerResponse, chunk: unknown, encoding?: unknown, ...rest: unknown[]) {
+    if (mayReplace && !res.headersSent) res.writeHead(res.statusCode)
+    if (instead !== undefined) {
+      const callback = [encoding, ...rest].find((each) => typeof each === 'function')
+      if (callback !== undefined) queueMicrotask(callback as () => void)
+      return true
+    }
     keep(chunk, encoding, true)
     return Reflect.apply(write, res, [chunk, encoding, ...rest])
   } as ServerResponse['write']
 
   res.end = function (this: ServerResponse, chunk?: unknown, encoding?: unknown, ...rest: unknown[]) {
+    if (mayReplace && !res.headersSent) {
+      announceLength(res, chunk, encoding)
+      res.writeHead(res.statusCode)
+    }
+    if (instead !== undefined) {
+      const callback = [chunk, encoding, ...rest].find((each) => typeof each === 'function')
+      const result = Reflect.apply(
+        end,
+        res,
+        [instead.body, callback].filter((each) => each !== undefined),
+      )
+      finish()
+      return result
+    }
     keep(chunk, encoding, false)
     const result = Reflect.apply(end, res, [chunk, encoding, ...rest])
     finish()
@@ -91,7 +128,7 @@ export function capture(res: ServerResponse, { maxBytes, onHead, onDone }: Captu
   res.on('close', onClose)
 }
 
-function currentHeaders(res: ServerResponse): Map<string, [name: string, value: OutgoingHttpHeader]> {
+export function currentHeaders(res: ServerResponse): Map<string, [name: string, value: OutgoingHttpHeader]> {
   const headers = new Map<string, [string, OutgoingHttpHeader]>()
   // Missing from the types of ServerResponse, present since Node 15.
   const names = (res as unknown as { getRawHeaderNames(): string[] }).getRawHeaderNames()
@@ -99,6 +136,19 @@ function currentHeaders(res: ServerResponse): Map<string, [name: string, value: 
     headers.set(name.toLowerCase(), [name, res.getHeader(name) as OutgoingHttpHeader])
   }
   return headers
+}
+
+/** What Node does by itself where the head is sent by end(). */
+function announceLength(res: ServerResponse, chunk: unknown, encoding: unknown): void {
+  if (res.hasHeader('content-length') || res.hasHeader('transfer-encoding')) return
+  if (res.statusCode === 204 || res.statusCode === 304 || res.req.method === 'HEAD') return
+  const text = typeof chunk === 'string'
+  const length = text
+    ? Buffer.byteLength(chunk, typeof encoding === 'string' ? (encoding as BufferEncoding) : 'utf8')
+    : chunk instanceof Uint8Array
+      ? chunk.byteLength
+      : 0
+  res.setHeader('Content-Length', length)
 }
 
 /** Node drops the body of a 304 by itself; its length must not be announced (RFC 9110 §15.4.5). */

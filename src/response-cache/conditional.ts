@@ -19,11 +19,13 @@ export function notModified(headers: RequestHeaders, { etag, lastModified }: Val
     return (list.match(/(?:W\/)?"[^"]*"/g) ?? []).some((tag) => tag.replace(/^W\//, '') === opaque)
   }
   const since = headers['if-modified-since']
+  // Date could stand in for Last-Modified (RFC 9111 §4.3.2), but a resource may change twice in the second it names.
   if (since === undefined || lastModified === undefined) return false
   // Invalid dates compare as false: the full answer is sent.
   return httpDate(lastModified) <= httpDate(String(since))
 }
 
-function httpDate(text: string): number {
-  return /^\w{3,9}, /.test(text) ? Date.parse(text) : Number.NaN
+/** Milliseconds since the epoch; NaN for what is not an HTTP date (RFC 9110 §5.6.7). */
+export function httpDate(text: string): number {
+  return /^[a-z]{3,9}, .* GMT$/i.test(text.trim()) ? Date.parse(text) : Number.NaN
 }

@@ -42,8 +42,9 @@ export function writtenHeaders(given: unknown): [name: string, value: OutgoingHt
 const OWN: ReadonlySet<string> = new Set([
   ...['connection', 'keep-alive', 'transfer-encoding', 'te', 'upgrade', 'trailer'],
   ...['proxy-authenticate', 'proxy-authentication-info', 'proxy-authorization', 'proxy-connection'],
-  ...['set-cookie', 'content-length', 'age', 'date', 'x-cache', 'cache-status'],
+  ...['set-cookie', 'content-length', 'age', 'x-cache', 'cache-status'],
   ...['x-request-id', 'x-correlation-id', 'request-id', 'traceparent', 'tracestate', 'traceresponse'],
+  ...['surrogate-key', 'cache-tag'],
   ...['server-timing', 'x-response-time', 'retry-after', 'ratelimit', 'ratelimit-policy'],
 ])
 
@@ -61,4 +62,26 @@ export function storedHeaders(headers: HeaderList, before: ReadonlyMap<string, s
     const key = name.toLowerCase()
     return !isOwn(key) && !nominated.includes(key) && before.get(key) !== String(value)
   })
+}
+
+/** Describe the stored body, or are what it was validated by (RFC 9111 §3.2). */
+const OF_THE_BODY: ReadonlySet<string> = new Set([
+  ...['content-encoding', 'content-length', 'content-md5', 'content-range', 'etag'],
+])
+
+/** A stored head with what the 304 that confirmed it says anew (RFC 9111 §4.3.4). */
+export function updatedHeaders(stored: HeaderList, confirmed: HeaderList): HeaderList {
+  const news = new Map(
+    confirmed.map((header) => [header[0].toLowerCase(), header] as const).filter(([name]) => !OF_THE_BODY.has(name)),
+  )
+  // A Date says when the response was last confirmed: the old one no longer holds.
+  const old = stored.filter(([name]) => !news.has(name.toLowerCase()) && name.toLowerCase() !== 'date')
+  return [...old, ...news.values()]
+}
+
+/** Labels that a response gives itself for invalidation: `Surrogate-Key` by spaces, `Cache-Tag` by commas. */
+export function tagsIn(headers: HeaderList): string[] {
+  const keys = valuesOf(headers, 'surrogate-key').flatMap((value) => value.split(/\s+/))
+  const tags = valuesOf(headers, 'cache-tag').flatMap((value) => value.split(','))
+  return [...new Set([...keys, ...tags].map((tag) => tag.trim()).filter((tag) => tag !== ''))]
 }

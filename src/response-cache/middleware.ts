@@ -5,6 +5,7 @@ import { asyncHandler } from '../shared/async-handler.js'
 import { type Duration, toMs } from '../shared/duration.js'
 import type { Environment } from '../shared/environment.js'
 import {
+  aBoolean,
   aDuration,
   aFunction,
   aManager,
@@ -18,14 +19,17 @@ import {
   type Rules,
   requireOptions,
 } from '../shared/options.js'
-import { type CaptureHooks, capture } from './capture.js'
-import { notModified } from './conditional.js'
+import type { Forward } from './cache-status.js'
+import { Coalescing } from './coalescing.js'
 import type { ResponseCacheOutcome } from './events.js'
-import { storedHeaders, valuesOf } from './headers.js'
+import { holdEnd, isUnsafe, outdatedBy } from './invalidating.js'
 import { resourceKey, sharedAuthority, urlTag } from './key.js'
-import { type BypassReason, lookup, type Refusal, storing } from './policy.js'
-import { replay } from './replay.js'
-import { Responses } from './responses.js'
+import { type MarkOptions, marker } from './marks.js'
+import { watchMiss } from './miss.js'
+import { type BypassReason, lookup, type ResponseFacts, storing } from './policy.js'
+import { prepareReplay } from './replay.js'
+import { type Found, type Lookup, Responses } from './responses.js'
+import { reuse } from './reuse.js'
 
 type Awaitable<T> = T | Promise<T>
 
@@ -49,6 +53,21 @@ export interface ResponseCacheOptions {
    * handler does not look at cookies. @default 'bypass'
    */
   readonly cookies?: 'bypass' | 'ignore' | undefined
+  /** With a `ttl`: stores also what says `no-store`, `private` or `no-cache`. Never `Set-Cookie`. @default false */
+  readonly override?: boolean | undefined
+  /** Without a `ttl`: guess a lifetime from Last-Modified where a response states none (RFC 9111 §4.2.2). @default false */
+  readonly heuristics?: boolean | undefined
+  /** How long a stale response is served while one request renews it, unless the response says so. @default 0 */
+  readonly staleWhileRevalidate?: Duration | undefined
+  /** How long a stale response stands in for 500, 502, 503 and 504, unless the response says so. @default 0 */
+  readonly staleIfError?: Duration | undefined
+  /**
+   * Requests for what another is being answered with wait so long for that answer, in all processes; then they run the
+   * handler themselves. `false`: each runs it at once. @default '5s'
+   */
+  readonly coalesce?: Duration | false | undefined
+  /** Headers that say how the request went. @default all */
+  readonly headers?: MarkOptions | undefined
   /** Longest body that is stored, in bytes; longer ones pass through. @default 1048576 */
   readonly maxBytes?: number | undefined
   /** Caches of one namespace share their responses and tags. @default 'default' */
@@ -78,6 +97,12 @@ const rules: Rules<ResponseCacheOptions> = {
   key: aFunction,
   cookies: oneOf('bypass', 'ignore'),
   maxBytes: anInteger(1, 512 * 1024 * 1024),
+  override: aBoolean,
+  heuristics: aBoolean,
+  staleWhileRevalidate: aDuration(),
+  staleIfError: aDuration(),
+  coalesce: either(oneOf(false), aDuration(1, 60_000)),
+  headers: anObject,
   namespace: aString,
   env: anObject,
 }
@@ -90,7 +115,7 @@ const innermost = new WeakMap<Response, object>()
 
 /**
  * Answers GET and HEAD from Redis, and stores what handlers answer, as a shared cache (RFC 9111). Responses carry
- * `X-Cache: HIT`, `MISS` or `BYPASS` and, on a hit, `Age`. Redis away: `BYPASS`, and the handler answers.
+ * `X-Cache`, `Cache-Status` (RFC 9211) and, where they were stored, `Age`. Redis away: `BYPASS`, and the handler answers.
  *
  * Throws a `ConfigurationError` for options out of their range.
  *
@@ -114,23 +139,58 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
   checkOptions('responseCache', options, rules)
   requireOptions('responseCache', options, rules, 'redis')
   const { defaultTtl, disabled } = cacheEnvironment(options.env)
-  const { redis, ttl: given = defaultTtl, tags = [], key, cookies = 'bypass' } = options
-  const { maxBytes = 1024 * 1024, namespace = 'default' } = options
+  const { redis, ttl: given = defaultTtl, tags = [], key, cookies = 'bypass', coalesce = '5s' } = options
+  const { maxBytes = 1024 * 1024, namespace = 'default', headers: marks = {} } = options
   const ttl = given === undefined ? undefined : toMs(given)
+  const age = marks.age !== false
+  const route = {
+    ...{ ttl, override: options.override === true && ttl !== undefined, heuristics: options.heuristics === true },
+    staleWhileRevalidate: toMs(options.staleWhileRevalidate ?? 0),
+    staleIfError: toMs(options.staleIfError ?? 0),
+  }
+  const tagLifetimeMs = (ttl ?? LONGEST_STATED_MS) + Math.max(route.staleWhileRevalidate, route.staleIfError)
   const responses = new Responses(redis, namespace)
+  const coalescing = new Coalescing(responses.store, { waitMs: coalesce === false ? 0 : toMs(coalesce), tagLifetimeMs })
+  const mark = marker(marks)
 
   function report(outcome: ResponseCacheOutcome): void {
     if (redis.listens('response-cache')) redis.emit('response-cache', outcome)
   }
 
   function bypass(res: Response, next: () => void, reason: BypassReason): void {
-    res.setHeader('X-Cache', 'BYPASS')
+    mark(res, 'BYPASS', { fwd: reason === 'method' ? 'method' : 'bypass', detail: reason })
     report({ outcome: 'bypass', reason })
     next()
   }
 
+  function notStored(res: Response): void {
+    mark(res, 'MISS', { detail: 'only-if-cached' })
+    report({ outcome: 'miss', stored: false, reason: 'only-if-cached' })
+    res.status(504).end()
+  }
+
+  function send(req: Request, res: Response, found: Found, now: number, collapsed: boolean): void {
+    const state = found.freshUntil > now ? 'HIT' : 'STALE'
+    const { head, body, birth } = found
+    innermost.delete(res)
+    mark(res, state, { hit: true, ttl: (found.freshUntil - now) / 1000, collapsed })
+    report({ outcome: 'hit', ageMs: now - birth, status: head.status, bytes: body.length })
+    const { method, headers: requestHeaders } = req
+    const bytes = prepareReplay(res, { method, requestHeaders, head, body, birth, now, age })
+    if (bytes === undefined) res.end()
+    else res.end(bytes)
+  }
+
   const handler = asyncHandler<Request, Response>(async function responseCacheMiddleware(req, res, next) {
     if (disabled) return bypass(res, next, 'disabled')
+    const target = { protocol: req.protocol, authority: hostOf(req), url: req.originalUrl }
+    if (isUnsafe(req.method)) {
+      holdEnd(res, (head) => {
+        const urls = outdatedBy(head, target)
+        return urls.length === 0 ? undefined : responses.store.invalidateTags(urls.map(urlTag))
+      })
+      return bypass(res, next, 'method')
+    }
     const extra = key === undefined ? [] : await key(req)
     if (extra === null) return bypass(res, next, 'key')
     const plan = lookup({
@@ -138,84 +198,66 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
       headers: req.headers,
       keyed: key !== undefined,
       ignoreCookies: cookies === 'ignore',
+      explicit: ttl !== undefined,
     })
     if (plan.use === 'bypass') return bypass(res, next, plan.reason)
-    if (!redis.available) return bypass(res, next, 'unavailable')
+    const { asked, publicOnly, authorized } = plan
+    if (!redis.available) return asked.onlyIfCached ? notStored(res) : bypass(res, next, 'unavailable')
 
     const own = typeof tags === 'function' ? await tags(req) : tags
     const allTags = [...own, urlTag(req.originalUrl)]
     const resource = resourceKey({
       protocol: req.protocol,
-      authority: authorityOf(req),
+      authority: sharedAuthority(target.authority, req.socket.localPort),
       url: req.originalUrl,
       extra: typeof extra === 'string' ? [extra] : extra,
     })
-    let names: readonly string[] = []
-    if (plan.read) {
+    const mayUse = (found: Lookup): found is Found =>
+      found.state === 'hit' && (!publicOnly || found.head.isPublic || (!authorized && found.names.includes('cookie')))
+
+    const turn = coalescing.turn(resource, allTags)
+    for (;;) {
       const now = Date.now()
       const found = await responses.find(resource, req.headers, allTags, now)
-      if (found.state === 'away') return bypass(res, next, 'unavailable')
-      if (found.state === 'hit' && (!plan.publicOnly || found.head.isPublic || found.names.includes('cookie'))) {
-        innermost.delete(res)
-        res.setHeader('X-Cache', 'HIT')
-        report({
-          outcome: 'hit',
-          ageMs: now - found.createdAt,
-          status: found.head.status,
-          bytes: found.body.length,
-        })
-        return replay(req, res, { ...found, now })
+      if (found.state === 'away') return asked.onlyIfCached ? notStored(res) : bypass(res, next, 'unavailable')
+      const candidate = mayUse(found) ? found : undefined
+      const use = candidate === undefined ? undefined : reuse(candidate, asked, now)
+      if (candidate !== undefined && (use === 'fresh' || use === 'stale')) {
+        return send(req, res, candidate, now, turn.waited)
       }
-      names = found.names
+      if (asked.onlyIfCached) return notStored(res)
+      if (!plan.write) return bypass(res, next, req.method === 'HEAD' ? 'method' : 'range')
+
+      // Whoever is given what is meant for everyone may wait for it; others would wait for nothing.
+      const alone = asked.reload || publicOnly || coalesce === false
+      const entered = await turn.enter(found.key, found.seen, { alone, behind: use === 'behind' })
+      if (entered.state === 'away') return bypass(res, next, 'unavailable')
+      if (entered.state === 'again') continue
+      if (entered.state === 'busy') return send(req, res, candidate as Found, now, false)
+
+      const { snapshot } = entered
+      innermost.set(res, snapshot)
+      const fwd: Forward =
+        candidate !== undefined
+          ? asked.reload || (use === 'validate' && candidate.freshUntil > now)
+            ? 'request'
+            : 'stale'
+          : asked.reload
+            ? 'request'
+            : found.names.length > 0
+              ? 'vary-miss'
+              : 'uri-miss'
+      mark(res, 'MISS', { fwd })
+      const decide = (facts: Pick<ResponseFacts, 'status' | 'headers' | 'kept' | 'now'>) =>
+        storing({ ...facts, ...route, publicOnly, authorized })
+      watchMiss({
+        ...{ req, res, responses, resource, names: found.names, snapshot, candidate, fwd, maxBytes, age, mark, decide },
+        isSuperseded: () => innermost.get(res) !== snapshot,
+        onSettled: entered.settle,
+        report,
+      })
+      return next()
     }
-    if (!plan.write) return bypass(res, next, req.method === 'HEAD' ? 'method' : 'range')
-
-    const snapshot = await responses.store.snapshot(allTags, ttl ?? LONGEST_STATED_MS)
-    if (snapshot === undefined) return bypass(res, next, 'unavailable')
-
-    res.setHeader('X-Cache', 'MISS')
-    innermost.set(res, snapshot)
-    const requestHeaders = { ...req.headers }
-    const before = headersOf(res)
-    const restore = hideConditions(req)
-    let storable: { readonly lifetimeMs: number; readonly isPublic: boolean } | undefined
-
-    const onHead: CaptureHooks['onHead'] = ({ status, headers }) => {
-      const kept = storedHeaders(headers, before)
-      const now = Date.now()
-      const verdict = storing({ status, headers, kept, publicOnly: plan.publicOnly, ttl, now })
-      if (verdict.store) storable = verdict
-      const etag = valuesOf(headers, 'etag')[0]
-      const lastModified = valuesOf(headers, 'last-modified')[0]
-      if (status === 200 && notModified(requestHeaders, { etag, lastModified })) return 'not-modified'
-      return verdict.store ? 'capture' : verdict.reason
-    }
-    capture(res, {
-      maxBytes,
-      onHead,
-      onDone: (result) => {
-        restore()
-        const refused: Refusal | undefined =
-          'refused' in result ? result.refused : innermost.get(res) !== snapshot ? 'superseded' : undefined
-        if (refused !== undefined || !('head' in result) || storable === undefined) {
-          return report({ outcome: 'miss', stored: false, reason: refused ?? 'no-lifetime' })
-        }
-        const { head, body } = result
-        const { status } = head
-        const response = { resource, requestHeaders, head, before, body, ...storable, names }
-        // Not awaited: the client has its answer, and the next read on this connection comes after the write.
-        void responses
-          .save(response, snapshot, Date.now())
-          .then((stored) =>
-            report(
-              stored
-                ? { outcome: 'miss', stored, status, bytes: body.length }
-                : { outcome: 'miss', stored, reason: 'unavailable' },
-            ),
-          )
-      },
-    })
-    next()
   })
 
   return Object.assign(handler as RequestHandler, {
@@ -226,26 +268,9 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
 }
 
 /** Host and port as Express trusts them: `X-Forwarded-Host` only from a proxy that `trust proxy` names. */
-function authorityOf(req: Request): string {
+function hostOf(req: Request): string {
   const trust = req.app.get('trust proxy fn') as (address: string | undefined, hop: number) => boolean
   const forwarded = trust(req.socket.remoteAddress, 0) ? req.headers['x-forwarded-host'] : undefined
   const host = (Array.isArray(forwarded) ? forwarded[0] : forwarded) ?? req.headers.host ?? ''
-  return sharedAuthority((host.split(',')[0] as string).trim().toLowerCase(), req.socket.localPort)
-}
-
-function headersOf(res: Response): Map<string, string> {
-  return new Map(Object.entries(res.getHeaders()).map(([name, value]) => [name, String(value)]))
-}
-
-const CONDITIONS = ['if-none-match', 'if-modified-since'] as const
-
-/** The handler is to make a whole response for everyone; whether this client has it already is ours to say. */
-function hideConditions(req: Request): () => void {
-  const hidden = CONDITIONS.filter((name) => req.headers[name] !== undefined).map(
-    (name) => [name, req.headers[name]] as const,
-  )
-  for (const [name] of hidden) delete req.headers[name]
-  return () => {
-    for (const [name, value] of hidden) req.headers[name] ??= value as string
-  }
+  return (host.split(',')[0] as string).trim().toLowerCase()
 }

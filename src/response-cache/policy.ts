@@ -1,5 +1,7 @@
-import { type Directives, parseCacheControl, seconds } from './cache-control.js'
+import { fieldNames, parseCacheControl, seconds } from './cache-control.js'
+import { birthOf, directivesOf, guessedLifetime, statedLifetime } from './freshness.js'
 import { type HeaderList, valuesOf } from './headers.js'
+import type { Stale } from './stored.js'
 import { parseVary } from './vary.js'
 
 /** Why a request or response takes no part in caching. */
@@ -23,6 +25,7 @@ export type Refusal =
   | 'no-cache'
   | 'private'
   | 'cookie'
+  | 'authorization'
   | 'vary'
   | 'event-stream'
   | 'trailer'
@@ -32,12 +35,32 @@ export type Refusal =
   | 'aborted'
   | 'length'
   | 'superseded'
+  | 'replaced'
+  | 'only-if-cached'
+
+/** What a request says of stored responses, in seconds (RFC 9111 §5.2.1). */
+export interface Asked {
+  /** The handler must be asked, whatever is stored. */
+  readonly reload: boolean
+  readonly maxAge: number | undefined
+  readonly minFresh: number | undefined
+  /** Without an argument: as stale as can be. */
+  readonly maxStale: number | undefined
+  /** The handler must not be asked. */
+  readonly onlyIfCached: boolean
+}
 
 /** What may be asked of the store for a request. */
 export type Lookup =
   | { readonly use: 'bypass'; readonly reason: BypassReason }
-  /** `publicOnly`: the request carries a cookie that is not part of the key. */
-  | { readonly use: 'store'; readonly read: boolean; readonly write: boolean; readonly publicOnly: boolean }
+  | {
+      readonly use: 'store'
+      readonly write: boolean
+      /** The request carries a cookie, or credentials, that are not part of the key. */
+      readonly publicOnly: boolean
+      readonly authorized: boolean
+      readonly asked: Asked
+    }
 
 export interface RequestFacts {
   readonly method: string
@@ -45,11 +68,13 @@ export interface RequestFacts {
   /** The caller's own key covers who is asking. */
   readonly keyed: boolean
   readonly ignoreCookies: boolean
+  /** The route declares a ttl. */
+  readonly explicit: boolean
 }
 
 const bypass = (reason: BypassReason): Lookup => ({ use: 'bypass', reason })
 
-export function lookup({ method, headers, keyed, ignoreCookies }: RequestFacts): Lookup {
+export function lookup({ method, headers, keyed, ignoreCookies, explicit }: RequestFacts): Lookup {
   if (method !== 'GET' && method !== 'HEAD') return bypass('method')
   // A body can change what is answered and is not part of the key (RFC 9110 §9.3.1).
   if (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) !== 0) {
@@ -57,18 +82,30 @@ export function lookup({ method, headers, keyed, ignoreCookies }: RequestFacts):
   }
   if (headers.upgrade !== undefined) return bypass('upgrade')
   if (headers['if-match'] !== undefined || headers['if-unmodified-since'] !== undefined) return bypass('precondition')
-  if (headers.authorization !== undefined && !keyed) return bypass('authorization')
-  const asked = parseCacheControl(headers['cache-control'])
-  if (asked.has('no-store')) return bypass('request-no-store')
+  const authorized = headers.authorization !== undefined && !keyed
+  // Where a ttl stands in for what responses say, they say nothing of whom they are for.
+  if (authorized && explicit) return bypass('authorization')
+  const directives = parseCacheControl(headers['cache-control'])
+  if (directives.has('no-store')) return bypass('request-no-store')
   const pragma = headers['cache-control'] === undefined && headers.pragma !== undefined
-  const reload =
-    asked.has('no-cache') || seconds(asked, 'max-age') === 0 || (pragma && /no-cache/i.test(`${headers.pragma}`))
+  const maxAge = seconds(directives, 'max-age')
+  const staleness = directives.get('max-stale')
   return {
     use: 'store',
-    read: !reload,
     // The answer to HEAD has no body, and the answer to a range only a part of it: neither may stand for a GET.
     write: method === 'GET' && headers.range === undefined,
-    publicOnly: headers.cookie !== undefined && !keyed && !ignoreCookies,
+    publicOnly: authorized || (headers.cookie !== undefined && !keyed && !ignoreCookies),
+    authorized,
+    asked: {
+      reload: directives.has('no-cache') || maxAge === 0 || (pragma && /no-cache/i.test(`${headers.pragma}`)),
+      maxAge,
+      minFresh: seconds(directives, 'min-fresh'),
+      maxStale:
+        directives.has('max-stale') && staleness === undefined
+          ? Number.POSITIVE_INFINITY
+          : seconds(directives, 'max-stale'),
+      onlyIfCached: directives.has('only-if-cached'),
+    },
   }
 }
 
@@ -78,27 +115,66 @@ export interface ResponseFacts {
   /** Those that would be stored. */
   readonly kept: HeaderList
   readonly publicOnly: boolean
+  readonly authorized?: boolean
   /** Freshness the route declares, in ms; without it only what the response says. */
   readonly ttl: number | undefined
+  /** The route's word against `no-store`, `private` and `no-cache` of the response. */
+  readonly override?: boolean
+  /** Guess the lifetime of responses that state none. */
+  readonly heuristics?: boolean
+  /** Where the response does not say it itself, in ms. */
+  readonly staleWhileRevalidate?: number | undefined
+  readonly staleIfError?: number | undefined
   readonly now: number
 }
 
-export type Storing =
-  | { readonly store: true; readonly lifetimeMs: number; readonly isPublic: boolean }
-  | { readonly store: false; readonly reason: Refusal }
+export interface Keeping {
+  readonly store: true
+  /** From now. 0: to be validated before each use. */
+  readonly lifetimeMs: number
+  readonly birth: number
+  /** Kept this long after it is no longer fresh. */
+  readonly afterlifeMs: number
+  readonly stale: Stale
+  readonly isPublic: boolean
+  /** Headers that must not be stored (RFC 9111 §5.2.2.4, §5.2.2.7). */
+  readonly without: readonly string[]
+}
+
+export type Storing = Keeping | { readonly store: false; readonly reason: Refusal }
 
 /** Final answers of the resource itself. Redirects that depend on a log-in, errors, 206 and 304 are not among them. */
 const STORABLE: ReadonlySet<number> = new Set([200, 203, 204, 301, 308])
+/** Never stored: partial, or about one request (RFC 9110 §15.3.7, §15.4.5; RFC 6585 §3 to §6). */
+const NEVER: ReadonlySet<number> = new Set([206, 304, 407, 421, 425, 428, 429, 431, 511])
+/** Status codes whose caching this cache knows about (RFC 9111 §5.2.2.3). */
+const UNDERSTOOD: ReadonlySet<number> = new Set([
+  ...[200, 203, 204, 300, 301, 302, 303, 307, 308],
+  ...[400, 401, 403, 404, 405, 410, 414, 500, 501, 502, 503, 504],
+])
 
+const MINUTE = 60_000
 const refuse = (reason: Refusal): Storing => ({ store: false, reason })
 
-/** Whether a response may be kept, and for how long (RFC 9111 §3, §4.2.1). */
-export function storing({ status, headers, kept, publicOnly, ttl, now }: ResponseFacts): Storing {
-  if (!STORABLE.has(status)) return refuse('status')
+/** Whether a response may be kept, and for how long (RFC 9111 §3). */
+export function storing(facts: ResponseFacts): Storing {
+  const { status, headers, kept, publicOnly, authorized = false, ttl, override = false, now } = facts
+  if (status < 200 || NEVER.has(status)) return refuse('status')
+  // A declared ttl is for answers; what else is worth storing has to say so itself.
+  if (ttl !== undefined && !STORABLE.has(status)) return refuse('status')
   if (valuesOf(headers, 'set-cookie').length > 0) return refuse('set-cookie')
-  const directives = parseCacheControl(valuesOf(headers, 'cache-control'))
-  for (const directive of ['no-store', 'private', 'no-cache'] as const) {
-    if (directives.has(directive)) return refuse(directive)
+  const directives = directivesOf(headers)
+  const mustUnderstand = directives.has('must-understand')
+  if (mustUnderstand && !UNDERSTOOD.has(status)) return refuse('status')
+  if (directives.has('no-store') && !mustUnderstand && !override) return refuse('no-store')
+  const without: string[] = []
+  let mustValidate = false
+  for (const name of ['private', 'no-cache'] as const) {
+    if (!directives.has(name) || override) continue
+    const names = fieldNames(directives, name)
+    if (names !== undefined) without.push(...names)
+    else if (name === 'private' || ttl !== undefined) return refuse(name)
+    else mustValidate = true
   }
   if (valuesOf(headers, 'content-type').some((type) => /^\s*text\/event-stream/i.test(type)))
     return refuse('event-stream')
@@ -109,29 +185,61 @@ export function storing({ status, headers, kept, publicOnly, ttl, now }: Respons
   const allowed = valuesOf(kept, 'access-control-allow-origin')
   if (allowed.some((origin) => origin.trim() !== '*') && !vary.includes('origin')) return refuse('cors')
   const isPublic = directives.has('public') || directives.has('s-maxage')
-  if (publicOnly && !isPublic && !vary.includes('cookie')) return refuse('cookie')
-  const lifetimeMs = lifetimeOf(directives, headers, ttl, now)
-  if (lifetimeMs <= 0) return refuse('no-lifetime')
-  return { store: true, lifetimeMs, isPublic }
+  // RFC 9111 §3.5
+  if (authorized && !isPublic && !directives.has('must-revalidate')) return refuse('authorization')
+  if (publicOnly && !authorized && !isPublic && !vary.includes('cookie')) return refuse('cookie')
+
+  const birth = birthOf(headers, now)
+  const hasValidator = ['etag', 'last-modified'].some((name) => valuesOf(headers, name).length > 0)
+  const lifetimeMs = mustValidate ? 0 : lifetimeOf(facts, directives, birth)
+  if (lifetimeMs <= 0 && !(ttl === undefined && hasValidator && STORABLE.has(status)))
+    return refuse(mustValidate ? 'no-cache' : 'no-lifetime')
+  const stale = staleness(facts, directives, mustValidate)
+  const retention =
+    ttl === undefined && (hasValidator || stale.allowed) ? Math.min(60 * MINUTE, Math.max(MINUTE, lifetimeMs)) : 0
+  return {
+    store: true,
+    lifetimeMs: Math.max(0, lifetimeMs),
+    birth: birth ?? now,
+    afterlifeMs: Math.max(retention, stale.whileRevalidateMs, stale.ifErrorMs),
+    stale,
+    isPublic: isPublic || (authorized && directives.has('must-revalidate')),
+    without,
+  }
 }
 
 /**
  * A declared ttl is to this cache what s-maxage is (RFC 9111 §5.2.2.10): it stands above max-age and Expires, which
  * then speak to browsers, and only an s-maxage of the response shortens it.
  */
-function lifetimeOf(directives: Directives, headers: HeaderList, ttl: number | undefined, now: number): number {
+function lifetimeOf(
+  { status, headers, ttl, heuristics = false, now }: ResponseFacts,
+  directives: ReadonlyMap<string, string | undefined>,
+  birth: number | undefined,
+): number {
   const shared = seconds(directives, 's-maxage')
-  const stated = ttl === undefined ? (shared ?? seconds(directives, 'max-age') ?? expiresIn(headers, now)) : shared
-  if (stated === undefined) return ttl ?? 0
+  if (ttl !== undefined && shared === undefined) return ttl
+  const guessed = heuristics ? guessedLifetime(status, headers, directives, now) : undefined
+  const stated = statedLifetime(headers, directives, now) ?? guessed ?? 0
   // A response that was old when it came here (a proxied one) has only the rest of its life.
-  const age = valuesOf(headers, 'age')
-  const spent = age.length === 0 ? 0 : age.every((each) => /^\d+$/.test(each)) ? Math.max(...age.map(Number)) : stated
-  return Math.min((stated - spent) * 1000, ttl ?? Number.POSITIVE_INFINITY)
+  return birth === undefined ? 0 : Math.min(birth + stated - now, ttl ?? Number.POSITIVE_INFINITY)
 }
 
-function expiresIn(headers: HeaderList, now: number): number | undefined {
-  const expires = valuesOf(headers, 'expires')
-  if (expires.length === 0) return undefined
-  const at = expires.map((value) => (/^\w{3}, /.test(value) ? Date.parse(value) : Number.NaN))
-  return at.some(Number.isNaN) ? 0 : (Math.min(...at) - now) / 1000
+/** RFC 9111 §4.2.4, RFC 5861. */
+function staleness(
+  { staleWhileRevalidate = 0, staleIfError = 0, ttl }: ResponseFacts,
+  directives: ReadonlyMap<string, string | undefined>,
+  mustValidate: boolean,
+): Stale {
+  const strict =
+    mustValidate || ['must-revalidate', 'proxy-revalidate', 's-maxage'].some((name) => directives.has(name))
+  if (strict) return { allowed: false, whileRevalidateMs: 0, ifErrorMs: 0, ifGone: false }
+  const ms = (name: string, otherwise: number) =>
+    directives.has(name) ? (seconds(directives, name) ?? 0) * 1000 : otherwise
+  return {
+    allowed: true,
+    whileRevalidateMs: ms('stale-while-revalidate', staleWhileRevalidate),
+    ifErrorMs: ms('stale-if-error', staleIfError),
+    ifGone: ttl === undefined,
+  }
 }

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
 import type { Entry } from '../cache/entry.js'
-import { type Snapshot, Store } from '../cache/store.js'
+import { type Mark, type Snapshot, Store } from '../cache/store.js'
 import type { RedisManager } from '../redis/index.js'
 import type { Head } from './capture.js'
-import { type HeaderList, storedHeaders, valuesOf } from './headers.js'
+import { type HeaderList, tagsIn, valuesOf } from './headers.js'
+import type { Keeping } from './policy.js'
 import { decodeStored, encodeStored, type StoredHead } from './stored.js'
 import { parseVary, variantOf } from './vary.js'
 
@@ -13,21 +14,34 @@ export interface Found {
   readonly state: 'hit'
   readonly head: StoredHead
   readonly body: Buffer
-  readonly createdAt: number
+  /** When it was made, and until when it is fresh; ms since the epoch. */
+  readonly birth: number
+  readonly freshUntil: number
   /** Request headers that selected it. */
   readonly names: readonly string[]
+  readonly key: string
+  /** Of the bytes under that key. */
+  readonly seen: Mark
 }
 
-export type Lookup = Found | { readonly state: 'miss'; readonly names: readonly string[] } | { readonly state: 'away' }
+export interface Missed {
+  readonly state: 'miss'
+  readonly names: readonly string[]
+  /** Where the response would be. */
+  readonly key: string
+  readonly seen: Mark
+}
+
+export type Lookup = Found | Missed | { readonly state: 'away' }
 
 export interface Response {
   readonly resource: string
   readonly requestHeaders: RequestHeaders
   readonly head: Head
-  readonly before: ReadonlyMap<string, string>
+  /** What is to be kept of the head. */
+  readonly kept: HeaderList
   readonly body: Buffer
-  readonly lifetimeMs: number
-  readonly isPublic: boolean
+  readonly keeping: Keeping
   /** Names by which variants of the resource were told apart so far. */
   readonly names: readonly string[]
 }
@@ -52,34 +66,45 @@ export class Responses {
     for (;;) {
       const reading = await this.store.read(key, tags)
       if (reading.state === 'away') return { state: 'away' }
-      if (reading.state === 'absent') return { state: 'miss', names }
-      const { metadata, body, createdAt, freshUntil } = reading.resident.value
-      if (freshUntil <= now) return { state: 'miss', names }
+      if (reading.state === 'absent') return { state: 'miss', names, key, seen: reading.mark }
+      const { metadata, body, createdAt, freshUntil, staleUntil } = reading.resident.value
+      const miss: Missed = { state: 'miss', names, key, seen: reading.mark }
       const stored = decodeStored(metadata)
       if (stored === undefined) {
         this.#redis.emit('data.corrupt', { feature: 'responses', problem: 'the metadata is not of a response' })
-        return { state: 'miss', names }
+        return miss
       }
-      if (stored.kind === 'response') return { state: 'hit', head: stored.head, body, createdAt, names }
+      if (staleUntil <= now) return miss
+      if (stored.kind === 'response') {
+        return { state: 'hit', head: stored.head, body, birth: createdAt, freshUntil, names, key, seen: reading.mark }
+      }
       // A list of names under a variant would lead nowhere.
-      if (key !== resource) return { state: 'miss', names }
+      if (key !== resource) return miss
       names = stored.names
       key = variantKey(resource, names, requestHeaders)
     }
   }
 
-  async save(response: Response, snapshot: Snapshot, now: number): Promise<boolean> {
-    const { resource, head, before, body, lifetimeMs, isPublic } = response
+  async save(response: Response, before: Snapshot, now: number): Promise<boolean> {
+    const { resource, head, kept, body, keeping } = response
+    const { lifetimeMs, afterlifeMs, birth, isPublic, stale, without } = keeping
+    const snapshot = await this.store.extend(before, tagsIn(head.headers), lifetimeMs + afterlifeMs)
+    if (snapshot === undefined) return false
     const names = variantNames(response)
     const until = now + lifetimeMs
-    const common = { flags: 0, createdAt: now, freshUntil: until, staleUntil: until }
-    const headers = withValidator(storedHeaders(head.headers, before), head.status, body)
-    const metadata = encodeStored({ kind: 'response', head: { status: head.status, headers, isPublic } })
-    if (names.length === 0) return this.store.write(resource, { ...common, metadata, body }, snapshot)
+    const times = { flags: 0, createdAt: birth, freshUntil: until, staleUntil: until + afterlifeMs }
+    const listed = kept.filter(([name]) => !without.includes(name.toLowerCase()))
+    const headers = withValidator(listed, head.status, body)
+    const ownEtag = headers.length > listed.length
+    const metadata = encodeStored({
+      kind: 'response',
+      head: { status: head.status, headers, isPublic, stale, ownEtag },
+    })
+    if (names.length === 0) return this.store.write(resource, { ...times, metadata, body }, snapshot)
     const index = encodeStored({ kind: 'variants', names })
     const written = await Promise.all([
-      this.store.write(variantKey(resource, names, response.requestHeaders), { ...common, metadata, body }, snapshot),
-      this.store.write(resource, { ...common, metadata: index, body: Buffer.alloc(0) }, snapshot),
+      this.store.write(variantKey(resource, names, response.requestHeaders), { ...times, metadata, body }, snapshot),
+      this.store.write(resource, { ...times, metadata: index, body: Buffer.alloc(0) }, snapshot),
     ])
     return written.every(Boolean)
   }

@@ -6,6 +6,19 @@ export interface StoredHead {
   readonly headers: HeaderList
   /** May be shown to any request: the response said `public` or `s-maxage`. */
   readonly isPublic: boolean
+  readonly stale: Stale
+  /** The ETag is one this cache made: it says nothing to the handler. */
+  readonly ownEtag: boolean
+}
+
+/** What may be done with a response that is no longer fresh. */
+export interface Stale {
+  /** Anything at all: no directive forbids it (RFC 9111 §4.2.4). */
+  readonly allowed: boolean
+  readonly whileRevalidateMs: number
+  readonly ifErrorMs: number
+  /** Stands in for a handler that cannot reach its own origin, for as long as it is kept. */
+  readonly ifGone: boolean
 }
 
 /** Either a response, or the names of the request headers that select one of several. */
@@ -28,14 +41,27 @@ export function decodeStored(metadata: Buffer): Stored | undefined {
   if (!isRecord(value)) return undefined
   if (value.kind === 'variants') return isStrings(value.names) ? (value as Stored) : undefined
   if (value.kind !== 'response' || !isRecord(value.head)) return undefined
-  const { status, headers, isPublic } = value.head
+  const { status, headers, isPublic, stale, ownEtag } = value.head
   const valid =
-    Number.isInteger(status) && Number(status) >= 200 && Number(status) <= 599 && typeof isPublic === 'boolean'
+    Number.isInteger(status) &&
+    Number(status) >= 200 &&
+    Number(status) <= 599 &&
+    [isPublic, ownEtag].every((each) => typeof each === 'boolean') &&
+    isStale(stale)
   return valid && Array.isArray(headers) && headers.every(isHeader) ? (value as Stored) : undefined
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null
+}
+
+function isStale(value: unknown): boolean {
+  if (!isRecord(value)) return false
+  const { allowed, ifGone, whileRevalidateMs, ifErrorMs } = value
+  return (
+    [allowed, ifGone].every((each) => typeof each === 'boolean') &&
+    [whileRevalidateMs, ifErrorMs].every((each) => typeof each === 'number' && each >= 0)
+  )
 }
 
 function isStrings(value: unknown): boolean {

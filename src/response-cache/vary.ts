@@ -28,7 +28,9 @@ export function variantOf(names: readonly string[], headers: RequestHeaders): st
 /** Values that mean the same, written the same (RFC 9111 §4.1). */
 function normalise(name: string, value: string): string {
   if (name === 'accept-encoding') return encodings(value)
-  return value
+  // Language tags have no case (RFC 5646 §2.1.1); their order is kept, since negotiators take it for preference.
+  const text = name === 'accept-language' ? value.toLowerCase() : value
+  return text
     .trim()
     .replace(/\s*,\s*/g, ',')
     .replace(/[ \t]+/g, ' ')

@@ -1,0 +1,27 @@
+/** Why a request went to the handler (RFC 9211 §2.2). */
+export type Forward = 'bypass' | 'method' | 'uri-miss' | 'vary-miss' | 'stale' | 'request'
+
+export interface CacheStatus {
+  readonly hit?: boolean
+  readonly fwd?: Forward
+  readonly fwdStatus?: number
+  /** Seconds that the response is fresh yet; negative for a stale one. */
+  readonly ttl?: number
+  readonly stored?: boolean
+  readonly collapsed?: boolean
+  /** A token: no text of the request ever gets here. */
+  readonly detail?: string | undefined
+}
+
+/** One member of a Cache-Status field (RFC 9211 §2). */
+export function formatCacheStatus({ hit, fwd, fwdStatus, ttl, stored, collapsed, detail }: CacheStatus): string {
+  const parts = ['holdfast']
+  if (hit) parts.push('hit')
+  if (fwd !== undefined) parts.push(`fwd=${fwd}`)
+  if (fwdStatus !== undefined) parts.push(`fwd-status=${fwdStatus}`)
+  if (ttl !== undefined) parts.push(`ttl=${Math.floor(ttl)}`)
+  if (stored) parts.push('stored')
+  if (collapsed) parts.push('collapsed')
+  if (detail !== undefined) parts.push(`detail=${detail}`)
+  return parts.join('; ')
+}

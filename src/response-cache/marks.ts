@@ -1,0 +1,30 @@
+import type { ServerResponse } from 'node:http'
+import { type CacheStatus, formatCacheStatus } from './cache-status.js'
+
+/** Which headers say how a request went; each is on unless it is `false`. */
+export interface MarkOptions {
+  /** `X-Cache: HIT|MISS|STALE|REVALIDATED|BYPASS` */
+  readonly xCache?: boolean | undefined
+  /** Seconds since a stored response was made (RFC 9111 §5.1). */
+  readonly age?: boolean | undefined
+  /** `Cache-Status` (RFC 9211), with the reason. */
+  readonly cacheStatus?: boolean | undefined
+}
+
+export type Mark = (
+  res: ServerResponse,
+  state: 'HIT' | 'MISS' | 'STALE' | 'REVALIDATED' | 'BYPASS',
+  status: CacheStatus,
+) => void
+
+export function marker({ xCache = true, cacheStatus = true }: MarkOptions): Mark {
+  // What caches behind this one have said stands before it, once, however often this one changes its mind.
+  const said = new WeakMap<ServerResponse, string[]>()
+  return (res, state, status) => {
+    if (xCache) res.setHeader('X-Cache', state)
+    if (!cacheStatus) return
+    const before = said.get(res) ?? [res.getHeader('cache-status') ?? []].flat().map(String)
+    said.set(res, before)
+    res.setHeader('Cache-Status', [...before, formatCacheStatus(status)].join(', '))
+  }
+}
