@@ -14,7 +14,8 @@ const offs: (() => void)[] = []
 
 beforeAll(async () => {
   server = await startRedis()
-  redis = createRedisManager({ url: server.url, logger: false, keyPrefix: 'shop' })
+  // A loaded machine is no outage.
+  redis = createRedisManager({ commandTimeout: 1000, url: server.url, logger: false, keyPrefix: 'shop' })
   await redis.ready()
 })
 beforeEach(() => server.client().flushall())
@@ -162,6 +163,26 @@ describe('the health report', () => {
     await web.close()
   })
 
+  it('asks a restricted user’s Redis once a minute for what it refused, not with every report', async () => {
+    const admin = server.client()
+    await admin.call('ACL', 'SETUSER', 'web', 'on', '>pw', '~shop:*', '+ping', '+client|id')
+    const warn = jest.spyOn(console, 'warn').mockImplementation(() => {})
+    const web = createRedisManager({ url: server.url.replace('//', '//web:pw@'), logger: false })
+    await web.ready()
+    warn.mockRestore()
+    const calls: string[] = []
+    web.on('redis.call', ({ operation, outcome }) => void (outcome === 'error' && calls.push(operation)))
+    const app = appWith({ redis: web })
+    await request(app).get('/health')
+    expect(calls).toContain('stats.info')
+    await eventually(() => expect(calls).toContain('scan'))
+    calls.length = 0
+    await new Promise((resolve) => setTimeout(resolve, 1100))
+    expect((await request(app).get('/health')).body.status).toBe('pass')
+    expect(calls).toEqual([])
+    await web.close()
+  })
+
   it('is bounded by 100 ms where Redis hangs and commands may wait for long', async () => {
     const own = await startRedis()
     const patient = createRedisManager({ url: own.url, logger: false, commandTimeout: '5s' })
@@ -172,8 +193,8 @@ describe('the health report', () => {
     const { port } = listening.address() as { port: number }
     const started = performance.now()
     const { status } = (await (await fetch(`http://127.0.0.1:${port}/health`)).json()) as HealthReport
-    // Its own bound, and a loaded machine.
-    expect(performance.now() - started).toBeLessThan(300)
+    // Of its own 100 ms on a loaded machine: without them it would wait at least the 1 s of statistics.
+    expect(performance.now() - started).toBeLessThan(900)
     expect(status).toBe('warn')
     listening.close()
     listening.closeAllConnections()
@@ -187,7 +208,10 @@ describe('the health report', () => {
     const watched = createRedisManager({ url: proxy.url, logger: false })
     await watched.ready()
     const app = appWith({ redis: watched })
-    expect((await request(app).get('/health')).body.status).toBe('pass')
+    await eventually(async () => expect((await request(app).get('/health')).body.status).toBe('pass'), {
+      within: 10_000,
+      every: 200,
+    })
     await proxy.stop()
     await eventually(() => !watched.available)
     expect((await request(app).get('/health')).body.status).toBe('warn')

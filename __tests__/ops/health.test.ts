@@ -12,7 +12,8 @@ let absent: RedisManager
 
 beforeAll(async () => {
   server = await startRedis()
-  redis = createRedisManager({ url: server.url, logger: false })
+  // A loaded machine is no outage.
+  redis = createRedisManager({ commandTimeout: 1000, url: server.url, logger: false })
   absent = createRedisManager({ env: {}, logger: false })
   await redis.ready()
 })

@@ -32,7 +32,9 @@ export async function runCheck(name: string, check: HealthCheck): Promise<CheckR
   const { run, critical = false, timeout = 100 } = typeof check === 'function' ? { run: check } : check
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${toMs(timeout)} ms`)), toMs(timeout))
+    const fail = (): void => reject(new Error(`no answer within ${toMs(timeout)} ms`))
+    // After a blocked event loop timers run before the socket is read: the answer may be waiting there.
+    timer = setTimeout(() => setImmediate(fail), toMs(timeout))
   })
   try {
     const observation = await Promise.race([Promise.resolve().then(run), late])

@@ -1,4 +1,11 @@
-import type { NamespaceStats, RedisHealth, RedisManager, RedisStats, StatusSource } from '../../redis/index.js'
+import {
+  isRedisCommandError,
+  type NamespaceStats,
+  type RedisHealth,
+  type RedisManager,
+  type RedisStats,
+  type StatusSource,
+} from '../../redis/index.js'
 import { isError } from '../../shared/errors.js'
 import { type CheckResult, type HealthCheck, runCheck } from './checks.js'
 
@@ -22,16 +29,17 @@ export interface FeatureFact {
 
 /** The whole report takes no longer, its writing included, than 100 ms; checks of the user have their own bounds. */
 const BOUND_MS = 90
-/** Sampling keys is a few dozen small commands: rarely is enough. */
-const NAMESPACES_MS = 60_000
+/** For what is a few dozen commands, or was refused: a server logs every refusal. */
+const RARELY_MS = 60_000
 const STALE_MS = 10_000
 
 export function createFacts(redis: RedisManager, checks: Readonly<Record<string, HealthCheck>>): () => Promise<Facts> {
-  const namespaces = remembered<readonly NamespaceStats[]>(() => redis.namespaces(), NAMESPACES_MS)
+  const namespaces = remembered(() => namespacesOf(redis), RARELY_MS)
   let latest: RedisStats | undefined
 
   /** What came late for the report before is still news for this one. */
   async function server(): Promise<RedisStats | undefined> {
+    if (latest?.unavailable.includes('info') && Date.now() - latest.at.getTime() < RARELY_MS) return latest
     const asked = redis.stats().then((stats) => {
       latest = stats
       return stats
@@ -69,6 +77,17 @@ function ask(source: StatusSource): FeatureFact {
   }
 }
 
+/** None where the user may not look at keys. */
+function namespacesOf(redis: RedisManager): Promise<readonly NamespaceStats[]> {
+  return redis.namespaces().then(
+    (found) => found,
+    (error: unknown) => {
+      if (isRedisCommandError(error)) return []
+      throw error
+    },
+  )
+}
+
 function unanswered(redis: RedisManager): RedisHealth {
   return { state: redis.state, latencyMs: undefined, since: new Date(), lastError: undefined, inFlight: 0 }
 }
@@ -76,7 +95,8 @@ function unanswered(redis: RedisManager): RedisHealth {
 /** What the promise resolves to, or `undefined` where it is late or rejects. */
 function within<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms, undefined)
+    // After a blocked event loop timers run before the socket is read: the answer may be waiting there.
+    const timer = setTimeout(() => setImmediate(resolve, undefined), ms)
     const settle = (value: T | undefined): void => {
       clearTimeout(timer)
       resolve(value)
