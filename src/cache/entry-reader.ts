@@ -33,8 +33,11 @@ export class EntryReader<Value> {
       for (const [index, name] of names.entries()) current.set(name, textOf(replies[own.length + index]))
       const token = lease ? textOf(replies[1])?.slice(0, TOKEN_LENGTH) : undefined
       const entry = frame === null || frame === undefined ? undefined : decodeEntry(frame)
-      if (entry !== undefined) await this.#complete(client, current, entry.dependencies, reader)
-      return await this.#judge(entryKey, { frame, entry, current, lease: token, reader })
+      if (entry?.dependencies.some(({ name }) => name !== STAMP && !current.has(name))) {
+        await this.#complete(client, current, entry.dependencies, reader)
+      }
+      const reading = this.#judge(entryKey, { frame, entry, current, lease: token, reader })
+      return reading instanceof Promise ? await reading : reading
     } finally {
       reader?.end()
     }

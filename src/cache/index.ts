@@ -1,7 +1,8 @@
-export { type Cache, type Computation, createCache, type MemoizeOptions } from './cache.js'
+export type { Cache, Computation, MemoizeOptions } from './cache.js'
 export { type CacheCodec, jsonCodec, v8Codec } from './codec.js'
 export type { LocalMode } from './coherence.js'
 export type { CompressionAlgorithm } from './compression.js'
+export { createCache } from './create-cache.js'
 export {
   type CacheableOptions,
   cacheable,

@@ -1,14 +1,13 @@
 import { type BatchCommand, batch, isCluster, type RedisClient } from '../redis/index.js'
 
 /** What lies under keys of one slot and under keys of another: one command, or on a Cluster two at the same time. */
-export async function mget(
+export function mget(
   client: RedisClient,
   keys: readonly string[],
   others: readonly string[],
 ): Promise<(Buffer | null)[]> {
   if (!isCluster(client)) return client.mgetBuffer([...keys, ...others])
-  const [first, second] = await Promise.all([client.mgetBuffer([...keys]), client.mgetBuffer([...others])])
-  return [...first, ...second]
+  return Promise.all([client.mgetBuffer([...keys]), client.mgetBuffer([...others])]).then((replies) => replies.flat())
 }
 
 /** What lies under keys of any slots: one command, or on a Cluster one pipeline per master. */
