@@ -5,7 +5,7 @@ import { type ConcurrencyOptions, concurrency, type LimitExceeded, rateLimit } f
 import { createRedisManager } from '../../src/redis/index.js'
 import { describeDegradation } from '../contract/degradation.js'
 import { eventually } from '../support/eventually.js'
-import { aNewName, useRedis } from './support.js'
+import { aNewName, listen, useRedis } from './support.js'
 
 const world = useRedis()
 
@@ -15,7 +15,7 @@ function open(options: Partial<ConcurrencyOptions> = {}) {
   const app = express()
   app.use(concurrency({ redis: world.redis, name: aNewName(), limit: 2, ...options }))
   app.get('/', (_req, res) => void waiting.push(res))
-  const server = app.listen(0)
+  const server = listen(app)
   const get = () => request(server).get('/')
   return {
     waiting,
@@ -57,15 +57,16 @@ describe('concurrency', () => {
     let most = 0
     const other = await world.connect()
     const servers = [world.redis, other].map((redis) =>
-      express()
-        .use(concurrency({ redis, name, limit: 5 }))
-        .get('/', async (_req, res) => {
-          most = Math.max(most, ++inProgress)
-          await new Promise((resolve) => setTimeout(resolve, 20))
-          inProgress--
-          res.send('ok')
-        })
-        .listen(0),
+      listen(
+        express()
+          .use(concurrency({ redis, name, limit: 5 }))
+          .get('/', async (_req, res) => {
+            most = Math.max(most, ++inProgress)
+            await new Promise((resolve) => setTimeout(resolve, 20))
+            inProgress--
+            res.send('ok')
+          }),
+      ),
     )
     const answers = await Promise.all(
       Array.from({ length: 60 }, (_, i) => request(servers[i % 2] as (typeof servers)[0]).get('/')),

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { request as httpRequest, type Server } from 'node:http'
+import { request as httpRequest } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, it } from '@jest/globals'
 import express, { type Express, type RequestHandler } from 'express'
@@ -7,7 +7,7 @@ import request from 'supertest'
 import { type LimitExceeded, type RateLimitOptions, rateLimit } from '../../src/rate-limit/index.js'
 import type { RedisManager } from '../../src/redis/index.js'
 import { eventually } from '../support/eventually.js'
-import { aNewName, useRedis } from './support.js'
+import { aNewName, listen, useRedis } from './support.js'
 
 const world = useRedis()
 
@@ -262,7 +262,7 @@ describe('counting by outcome', () => {
         await new Promise((resolve) => setTimeout(resolve, 50))
         res.sendStatus(401)
       })
-    const server = it.listen(0)
+    const server = listen(it)
     await Promise.all(Array.from({ length: 50 }, () => request(server).get('/')))
     server.close()
     expect(tried).toBe(5)
@@ -271,11 +271,12 @@ describe('counting by outcome', () => {
   it('serves again as soon as points came back, whoever was refused meanwhile', async () => {
     const limiter = rateLimit({ redis: world.redis, name: aNewName(), limit: 1, window: '1m', count: 'failures' })
     const waiting: express.Response[] = []
-    const server = express()
-      .use(limiter)
-      .get('/slow', (_req, res) => void waiting.push(res))
-      .get('/', (_req, res) => void res.send('ok'))
-      .listen(0)
+    const server = listen(
+      express()
+        .use(limiter)
+        .get('/slow', (_req, res) => void waiting.push(res))
+        .get('/', (_req, res) => void res.send('ok')),
+    )
     const slow = request(server)
       .get('/slow')
       .then(({ status }) => status)
@@ -293,7 +294,7 @@ describe('counting by outcome', () => {
     const it = express()
       .use(limiter)
       .get('/', () => void reached++)
-    const server: Server = it.listen(0)
+    const server = listen(it)
     const { port } = server.address() as AddressInfo
     const client = httpRequest({ port, path: '/' }).on('error', () => {})
     client.end()

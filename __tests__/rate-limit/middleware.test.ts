@@ -4,7 +4,7 @@ import express4 from 'express4'
 import request from 'supertest'
 import type { LimitExceeded, RateLimitOptions } from '../../src/rate-limit/index.js'
 import { rateLimit } from '../../src/rate-limit/index.js'
-import { aNewName, useRedis } from './support.js'
+import { aNewName, listen, useRedis } from './support.js'
 
 const world = useRedis()
 
@@ -54,7 +54,7 @@ describe.each([
 
 it('allows exactly 10 of 100 parallel requests', async () => {
   const it = app({ limit: 10 })
-  const server = it.listen(0)
+  const server = listen(it)
   const statuses = await Promise.all(Array.from({ length: 100 }, async () => (await request(server).get('/')).status))
   server.close()
   expect(statuses.filter((status) => status === 200)).toHaveLength(10)

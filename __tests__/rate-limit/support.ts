@@ -1,4 +1,6 @@
+import type { Server } from 'node:http'
 import { afterAll, beforeAll } from '@jest/globals'
+import type { Express } from 'express'
 import type { Redis } from 'ioredis'
 import { createRedisManager, type RedisManager, type RedisManagerOptions } from '../../src/redis/index.js'
 import { type RedisServer, startRedis } from '../support/redis-server.js'
@@ -41,6 +43,22 @@ export function useRedis(args: readonly string[] = []): World {
     client: () => server.client(),
   }
 }
+
+const servers: Server[] = []
+
+/** Listens until the tests of the file are over, whether they pass or not. */
+export function listen(app: Express): Server {
+  const server = app.listen(0)
+  servers.push(server)
+  return server
+}
+
+afterAll(() => {
+  for (const server of servers) {
+    server.closeAllConnections()
+    server.close()
+  }
+})
 
 let last = 0
 
