@@ -221,6 +221,30 @@ describe('a session', () => {
     await request(short).get('/').set('Cookie', cookie).expect({ user: null, state: 'ready' })
   })
 
+  it('in use survives an explicit save() after the time its cookie was first given', async () => {
+    const saving = app({ cookie: { maxAge: 500 }, touchAfter: 0 })
+    saving.post('/save', (req, res, next) => req.session.save((error) => (error ? next(error) : res.json(true))))
+    const cookie = await login(saving)
+    for (let i = 0; i < 6; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 120))
+      await request(saving).get('/').set('Cookie', cookie).expect({ user: 'ann', state: 'ready' })
+    }
+    await request(saving).post('/save').set('Cookie', cookie).expect(200)
+    await request(saving).get('/').set('Cookie', cookie).expect({ user: 'ann', state: 'ready' })
+  })
+
+  it('with a cookie of no age left is ended by saving it', async () => {
+    const ending = app()
+    ending.post('/end', (req, res) => {
+      req.session.cookie.maxAge = 0
+      req.session.visits = 1
+      res.json(true)
+    })
+    const cookie = await login(ending)
+    await request(ending).post('/end').set('Cookie', cookie)
+    await request(ending).get('/').set('Cookie', cookie).expect({ user: null, state: 'ready' })
+  })
+
   it('ends at its absolute end, however much it is used', async () => {
     const short = app({ ttl: 300, absoluteTtl: 500, touchAfter: 0 })
     const cookie = await login(short)

@@ -228,9 +228,14 @@ export class RedisSessionStore extends Store {
     }
   }
 
-  /** Milliseconds that the session may be idle: those left of its cookie, if that has an end, else the store's. */
+  /**
+   * Milliseconds that the session may be idle: what its cookie was given, if that has an end, else the store's. Not what
+   * is left of the cookie that was stored: use prolongs the session and leaves that as it was, and an explicit save()
+   * would end a session in use.
+   */
   #idleOf({ cookie }: SessionData): number {
-    const expires = cookie?.expires
+    const { originalMaxAge, expires } = cookie ?? {}
+    if (typeof originalMaxAge === 'number') return originalMaxAge
     if (expires === undefined || expires === null) return this.#settings.core.idle
     return new Date(expires).getTime() - Date.now()
   }
