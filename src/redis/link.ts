@@ -82,6 +82,11 @@ export class Link {
     this.#breaker = onAnswer(this.#breaker)
   }
 
+  /** Another connection to the same server had no answer: ask over this one. */
+  doubt(): void {
+    if (this.usable) void this.#probe()
+  }
+
   missed(reason: string): void {
     if (!this.usable) return
     this.#askRole ||= reason === NOT_MASTER

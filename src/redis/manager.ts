@@ -132,7 +132,11 @@ export function createRedisManager(options: RedisManagerOptions = {}): RedisMana
     open: () => (client === undefined ? undefined : connect(settings, 'blocking')),
     max: settings.maxConnections,
   })
-  const owned = createOwned((role) => (client === undefined ? undefined : connect(settings, role)), commandTimeout)
+  const owned = createOwned(
+    (role) => (client === undefined ? undefined : connect(settings, role)),
+    commandTimeout,
+    () => link.doubt(),
+  )
   const tracking = createTracking({
     nodes: () => (client === undefined || !link.usable ? [] : masters(client)),
     open: (node) => connectOnce(settings, 'tracking', node),

@@ -1,15 +1,15 @@
 import { isCluster, type RedisClient } from './client.js'
 import type { ConnectionRole } from './connection.js'
 import { disconnect } from './disconnect.js'
-import { asRedisError, RedisUnavailableError } from './errors.js'
+import { asRedisError, isRedisUnavailable, RedisUnavailableError } from './errors.js'
 import { type PoolUse, untilReady, withDeadline } from './pool.js'
 
 /** A connection of a feature's own, for libraries that bring their own commands. */
 export interface OwnedConnection {
   readonly client: RedisClient
   /**
-   * Fails closed, in time, as the manager's own `execute` does, but says nothing about the state of the shared
-   * connection.
+   * Fails closed, in time, as the manager's own `execute` does. A failure makes the manager ask over the shared
+   * connection, and is no evidence against it by itself.
    */
   execute<T>(operation: string, work: () => Promise<T>, options?: PoolUse): Promise<T>
   /** Closes it and every duplicate made of it, at once. */
@@ -25,6 +25,7 @@ export interface OwnedConnections {
 export function createOwned(
   connect: (role: ConnectionRole) => RedisClient | undefined,
   commandTimeout: number,
+  onFailure: () => void,
 ): OwnedConnections {
   const open = new Map<OwnedConnection, (() => unknown) | undefined>()
   let closed = false
@@ -39,12 +40,14 @@ export function createOwned(
       const own: OwnedConnection = {
         client,
         async execute(operation, work, { waitMs = 0, deadlineMs = commandTimeout } = {}) {
+          await untilReady(client, waitMs, ended.signal)
+          if (client.status !== 'ready') throw new RedisUnavailableError(operation, closed ? 'closed' : 'down')
           try {
-            await untilReady(client, waitMs, ended.signal)
-            if (client.status !== 'ready') throw new RedisUnavailableError(operation, closed ? 'closed' : 'down')
             return await withDeadline(operation, work(), deadlineMs)
           } catch (error) {
-            throw asRedisError(operation, 'lost', error)
+            const failure = asRedisError(operation, 'lost', error)
+            if (isRedisUnavailable(failure)) onFailure()
+            throw failure
           }
         },
         async close() {

@@ -152,7 +152,9 @@ export async function withDeadline<T>(operation: string, work: Promise<T>, deadl
   if (deadlineMs === undefined) return work
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new RedisUnavailableError(operation, 'timeout')), deadlineMs)
+    const expire = (): void => reject(new RedisUnavailableError(operation, 'timeout'))
+    // As in the gate: after a blocked event loop the reply may be waiting in the socket.
+    timer = setTimeout(() => setImmediate(expire), deadlineMs)
   })
   try {
     return await Promise.race([work, late])
