@@ -20,13 +20,13 @@ afterEach(async () => {
 
 let redisServer: RedisServer
 beforeAll(async () => {
-  redisServer = await startRedis({ args: ['--appendonly', 'yes'] })
+  redisServer = await startRedis({ args: ['--appendonly', 'yes', '--appendfsync', 'always'] })
 })
 beforeEach(() => redisServer.client().flushall())
 afterAll(() => redisServer.stop())
 
 async function start(port = 0) {
-  const redis = createRedisManager({ url: redisServer.url, logger: false })
+  const redis = createRedisManager({ url: redisServer.url, logger: false, commandTimeout: 2000 })
   const { app, notifier } = createApp(redis)
   const server = await new Promise<Server>((resolve) => {
     const listening = app.listen(port, '127.0.0.1', () => resolve(listening))

@@ -83,7 +83,7 @@ class Browser {
 }
 
 it(`${CONNECTIONS} connections to two processes miss nothing of ${USERS * PER_USER} notifications, in spite of random disconnects and a restart of Redis`, async () => {
-  const server = await startRedis({ args: ['--appendonly', 'yes'] })
+  const server = await startRedis({ args: ['--appendonly', 'yes', '--appendfsync', 'always'] })
   afterwards(() => server.stop())
   const urls = await Promise.all([startProcess(server.url), startProcess(server.url)])
   const redis = createRedisManager({ url: server.url, logger: false })

@@ -10,7 +10,7 @@ import { afterwards, type Client, cleanAll, connect, live, serve } from './suppo
 
 afterEach(cleanAll)
 
-const PERSISTENT = ['--appendonly', 'yes']
+const PERSISTENT = ['--appendonly', 'yes', '--appendfsync', 'always']
 
 async function aServer(args: readonly string[] = []): Promise<RedisServer> {
   const server = await startRedis({ args })
@@ -98,7 +98,7 @@ describe('a stream when Redis is', () => {
 
   it('hung: telling answers in time, the stream says degraded, and what was uncertain is stored once', async () => {
     const server = await aServer()
-    const { url, notifier, redis } = await serve(server.url)
+    const { url, notifier, redis } = await serve({ url: server.url, commandTimeout: 75 })
     const client = await live(url)
     server.pause()
     const started = performance.now()
@@ -119,7 +119,7 @@ describe('a stream when Redis is', () => {
     const server = await aServer()
     const proxy = await startProxy(server.port)
     afterwards(() => proxy.stop())
-    const { notifier } = await serve(proxy.url)
+    const { notifier } = await serve({ url: proxy.url, commandTimeout: 75 })
     proxy.latency(200)
     const started = performance.now()
     expect(await notifier.notify('ada', { data: 1 })).toMatchObject({ outcome: 'unknown' })

@@ -43,7 +43,11 @@ export async function serve(
   options: Partial<NotifierOptions> = {},
   stream: Partial<StreamOptions> = {},
 ): Promise<App> {
-  const redis = createRedisManager({ ...(typeof url === 'string' ? { url } : url), logger: false })
+  const redis = createRedisManager({
+    commandTimeout: 2000,
+    ...(typeof url === 'string' ? { url } : url),
+    logger: false,
+  })
   const notifier = createNotifier({ redis, retry: 10, ...options })
   const app = express().get('/events', notifier.stream({ ...byHeader, ...stream }))
   const { base, server } = await listen(app)

@@ -79,7 +79,7 @@ describe('pub/sub when Redis is', () => {
 
   it('hung: the outcome is unknown and not delivered here as well; what Redis had taken is delivered once', async () => {
     const server = await aServer()
-    const { bus, redis } = await join(server.url, { localWhenDown: true })
+    const { bus, redis } = await join(server.url, { localWhenDown: true }, 75)
     const got: string[] = []
     await bus.subscribe(news, (text) => void got.push(text)).ready()
     server.pause()
@@ -103,7 +103,7 @@ describe('pub/sub when Redis is', () => {
     const server = await aServer()
     const proxy = await startProxy(server.port)
     cleanUp.unshift(() => proxy.stop())
-    const { bus } = await join(proxy.url)
+    const { bus } = await join(proxy.url, {}, 75)
     proxy.latency(200)
     const started = performance.now()
     expect(await bus.publish(news, 'late')).toMatchObject({ outcome: 'unknown' })

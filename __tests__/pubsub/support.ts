@@ -10,10 +10,10 @@ export interface Member {
 }
 
 /** A process of its own, as far as Redis can tell: its own manager and bus. */
-export async function join(url: string, options: Partial<PubSubOptions> = {}): Promise<Member> {
+export async function join(url: string, options: Partial<PubSubOptions> = {}, commandTimeout = 2000): Promise<Member> {
   const logged: string[] = []
   const note = (line: string): void => void logged.push(line)
-  const redis = createRedisManager({ url, logger: { info: () => {}, warn: note, error: note } })
+  const redis = createRedisManager({ url, commandTimeout, logger: { info: () => {}, warn: note, error: note } })
   const bus = createPubSub({ redis, ...options })
   cleanUp.push(() => redis.close())
   await redis.ready()

@@ -1,0 +1,8 @@
+export { isPayloadError, PayloadError, type PayloadProblem } from '../shared/payload.js'
+export type { DeadLetterPage, DeadLetters } from './dead-letters.js'
+export { isPermanentJobError, PermanentJobError } from './errors.js'
+export type { JobEvent } from './events.js'
+export type { Job, JobInfo, JobState } from './job.js'
+export type { Backoff, Keep, QueueOptions } from './options.js'
+export { type AddOptions, type AddResult, createQueue, type Queue, type QueueCounts } from './queue.js'
+export type { Handler, ProcessOptions, QueueWorker } from './worker.js'
