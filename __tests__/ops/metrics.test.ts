@@ -20,7 +20,8 @@ beforeEach(async () => {
   await metrics?.close()
   await redis?.close()
   await server.client().flushall()
-  redis = createRedisManager({ url: server.url, logger: false })
+  // A loaded machine is no outage.
+  redis = createRedisManager({ url: server.url, logger: false, commandTimeout: 1000 })
   metrics = createMetrics({ redis })
   await redis.ready()
 })

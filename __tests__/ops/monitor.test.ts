@@ -25,7 +25,8 @@ afterEach(async () => {
 afterAll(() => server.stop())
 
 async function connected(options: RedisManagerOptions = { url: server.url }): Promise<RedisManager> {
-  const redis = createRedisManager({ logger: false, ...options })
+  // A loaded machine is no outage.
+  const redis = createRedisManager({ logger: false, commandTimeout: 1000, ...options })
   managers.push(redis)
   await redis.ready('5s')
   return redis
@@ -158,7 +159,7 @@ describe('createMonitor', () => {
 
   it('tells of a Redis that answers slowly, although nothing is sent to it any more', async () => {
     const proxy = await startProxy(server.port)
-    const redis = await connected({ url: proxy.url })
+    const redis = await connected({ url: proxy.url, commandTimeout: 75 })
     const { monitor, told } = watched(redis)
     await monitor.check()
     proxy.latency(200)

@@ -26,7 +26,8 @@ let telemetry: OpenTelemetry
 beforeAll(async () => {
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
   server = await startRedis()
-  redis = createRedisManager({ url: server.url, logger: false })
+  // A loaded machine is no outage.
+  redis = createRedisManager({ url: server.url, logger: false, commandTimeout: 1000 })
   await redis.ready()
 })
 afterEach(() => {

@@ -13,7 +13,8 @@ let metrics: Metrics
 
 beforeAll(async () => {
   server = await startRedis()
-  redis = createRedisManager({ url: server.url, logger: false })
+  // A loaded machine is no outage.
+  redis = createRedisManager({ url: server.url, logger: false, commandTimeout: 1000 })
   metrics = createMetrics({ redis })
   await redis.ready()
 })
