@@ -1,4 +1,4 @@
-import type { ComputeContext } from './loader.js'
+import type { ComputeContext } from './computation.js'
 import type { FreshnessOptions, SetOptions } from './options.js'
 import type { CacheStats } from './stats.js'
 import type { CacheUsage } from './usage.js'

@@ -1,27 +1,14 @@
 import type { RedisManager } from '../redis/index.js'
-import { type Duration, toMs } from '../shared/duration.js'
+import { type Compute, type Computed, runComputation } from './computation.js'
 import type { CacheOutcome } from './events.js'
+import { before, type Flight, Flights, isCurrent, RETRY } from './flight.js'
 import { type FreshnessPolicy, judge, timesOf } from './freshness.js'
 import type { MemoryFallback } from './memory.js'
 import { SharedReads } from './reads.js'
 import type { CacheCounters } from './stats.js'
-import { type Begun, type Mark, markOf, NO_MARK, type Reading, type Snapshot, type Store } from './store.js'
+import { type Begun, type Mark, markOf, NO_MARK, type Snapshot, type Store } from './store.js'
 import type { Resident } from './tier.js'
-import { costOf, type Held, type Packed, type Values } from './values.js'
-
-/** What a computation may say about its result. */
-export interface ComputeContext {
-  /** Aborted when the cache is closed. */
-  readonly signal: AbortSignal
-  /** How long the result is fresh. */
-  setTtl(ttl: Duration): void
-  /** More tags. */
-  setTags(...tags: string[]): void
-  /** Return the result, store nothing. */
-  skip(): void
-}
-
-export type Compute = (context: ComputeContext) => unknown
+import { costOf, type Held, type Values } from './values.js'
 
 /** The options of one call, complete. */
 export interface LoadPolicy extends FreshnessPolicy {
@@ -54,24 +41,6 @@ export interface LoaderOptions {
   readonly maxRefreshes: number
 }
 
-/** A computation of this process, from when it is wanted until its result is stored. */
-interface Flight {
-  readonly promise: Promise<Held | typeof RETRY>
-  /** The computation has begun, with what the data was then. */
-  begunAt: number | undefined
-  lease: string | undefined
-  snapshot: Snapshot | undefined
-  readonly epoch: number
-}
-
-interface Computed {
-  readonly held: Held
-  readonly packed: Packed | undefined
-  readonly ttlMs: number
-  readonly moreTags: readonly string[]
-}
-
-const RETRY = Symbol('retry')
 const COOL_DOWN_MS = 500
 /** Of a key that others change all the time. */
 const MAX_ATTEMPTS = 20
@@ -80,7 +49,7 @@ const ALONE_SHARED_MS = 500
 /** Reads through, computing once per key: in this process by sharing, among processes by a lease. */
 export class Loader {
   readonly #options: LoaderOptions
-  readonly #flights = new Map<string, Flight>()
+  readonly #flights = new Flights()
   // Who holds the lease matters only to those who may join a computation of this process.
   readonly #reads = new SharedReads<Held>((entryKey) => this.#flights.has(entryKey))
   readonly #refreshing = new Set<string>()
@@ -105,7 +74,9 @@ export class Loader {
       if (attempt > MAX_ATTEMPTS) return (await this.#alone(job, arrivedAt, rescue)).take()
       const flight = this.#flights.get(job.entryKey)
       if (flight === undefined) {
-        const held = await this.#fly(job, (own) => this.#lead(job, own, { seen: reading.mark, deadline, rescue }))
+        const held = await this.#flights.start(job.entryKey, job.store.epoch, (own) =>
+          this.#lead(job, own, { seen: reading.mark, deadline, rescue }),
+        )
         if (held !== RETRY) return held.take()
       } else {
         const held = await before(deadline, flight.promise)
@@ -151,7 +122,7 @@ export class Loader {
     const begun = await job.store.begin(job.key, { ...this.#lease(job), seen: NO_MARK, force: true })
     try {
       if (begun.state !== 'leading') {
-        const { held } = await this.#compute(job)
+        const { held } = await runComputation(job.compute, job.policy, this.#options)
         await job.store.remove([job.key])
         return held.take()
       }
@@ -188,28 +159,6 @@ export class Loader {
     return resident.value
   }
 
-  /** One flight per key: `work` is started at once and found by all who come while it lasts. */
-  #fly({ entryKey, store }: Job, work: (flight: Flight) => Promise<Held | typeof RETRY>): Promise<Held | typeof RETRY> {
-    let start = (): void => {}
-    const started = new Promise<void>((resolve) => {
-      start = resolve
-    })
-    const flight: Flight = {
-      promise: started
-        .then(() => work(flight))
-        .finally(() => {
-          if (this.#flights.get(entryKey) === flight) this.#flights.delete(entryKey)
-        }),
-      begunAt: undefined,
-      lease: undefined,
-      snapshot: undefined,
-      epoch: store.epoch,
-    }
-    this.#flights.set(entryKey, flight)
-    start()
-    return flight.promise
-  }
-
   async #lead(
     job: Job,
     flight: Flight,
@@ -244,7 +193,7 @@ export class Loader {
     try {
       if (begun.state === 'leading') return (await this.#computeUnder(job, begun, begin)).held
       begin()
-      return (await this.#compute(job)).held
+      return (await runComputation(job.compute, job.policy, this.#options)).held
     } catch (error) {
       return this.#rescued(error, rescue)
     }
@@ -260,7 +209,7 @@ export class Loader {
     renewal.unref()
     try {
       begin(snapshot, token)
-      const computed = await this.#compute(job)
+      const computed = await runComputation(job.compute, job.policy, this.#options)
       const stored = await this.#fill(job, computed, snapshot, token)
       if (!stored) await store.release(key, token)
       return { held: computed.held, stored }
@@ -293,38 +242,6 @@ export class Loader {
     return stored
   }
 
-  async #compute({ compute, policy }: Job): Promise<Computed> {
-    const { counters, values, signal, report } = this.#options
-    let ttlMs: number | undefined
-    let skipped = false
-    const moreTags: string[] = []
-    const started = performance.now()
-    counters.misses++
-    let value: unknown
-    try {
-      value = await compute({
-        signal,
-        setTtl: (ttl) => {
-          ttlMs = toMs(ttl)
-        },
-        setTags: (...tags) => void moreTags.push(...tags),
-        skip: () => {
-          skipped = true
-        },
-      })
-    } catch (error) {
-      counters.errors++
-      throw error
-    }
-    report({ outcome: 'miss' })
-    const ttl = ttlMs ?? (value === null ? policy.negativeTtlMs : undefined) ?? policy.ttlMs
-    if (value === undefined || skipped || !(ttl > 0)) {
-      return { held: { take: () => value }, packed: undefined, ttlMs: ttl, moreTags }
-    }
-    const packed = values.pack(value, performance.now() - started)
-    return { held: values.hold(packed), packed, ttlMs: ttl, moreTags }
-  }
-
   async #loadAway(job: Job): Promise<Held> {
     const { memory, redis, counters, report } = this.#options
     const remembers = memory !== undefined && !redis.available
@@ -339,10 +256,10 @@ export class Loader {
       const held = await present.promise
       if (held !== RETRY) return held
     }
-    const held = await this.#fly(job, async (flight) => {
+    const held = await this.#flights.start(job.entryKey, job.store.epoch, async (flight) => {
       flight.begunAt = performance.now()
       const epoch = job.store.epoch
-      const computed = await this.#compute(job)
+      const computed = await runComputation(job.compute, job.policy, this.#options)
       const { packed, ttlMs } = computed
       // What an invalidation of this process has outdated meanwhile is not kept either.
       if (remembers && packed !== undefined && !redis.available && epoch === job.store.epoch) {
@@ -367,7 +284,10 @@ export class Loader {
         onBegin?.(present.begunAt)
         return await present.promise
       }
-      const alone = { begunAt: performance.now(), promise: this.#compute(job).then(({ held }) => held) }
+      const alone = {
+        begunAt: performance.now(),
+        promise: runComputation(job.compute, job.policy, this.#options).then(({ held }) => held),
+      }
       this.#alones.set(job.entryKey, alone)
       onBegin?.(alone.begunAt)
       const forget = (): void => {
@@ -403,20 +323,4 @@ export class Loader {
 
 function lifetimeOf({ staleWhileRevalidateMs, staleIfErrorMs }: LoadPolicy, ttlMs: number): number {
   return ttlMs + Math.max(staleWhileRevalidateMs, staleIfErrorMs)
-}
-
-/** Whether a flight computes from data at least as new as the caller's arrival, as far as Redis could tell it. */
-function isCurrent(flight: Flight, reading: Reading<Held>, arrivedAt: number): boolean {
-  if (flight.begunAt === undefined || flight.begunAt >= arrivedAt) return true
-  if (reading.state === 'away' || flight.lease === undefined || reading.lease !== flight.lease) return false
-  return flight.snapshot?.dependencies.every(({ name, version }) => reading.versions.get(name) === version) === true
-}
-
-/** What the promise resolves to, or `undefined` at the deadline. */
-function before<T>(deadline: number, promise: Promise<T>): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), Math.max(0, deadline - performance.now()))
-  })
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer))
 }
