@@ -11,10 +11,7 @@ export function refundUnless(
   refund: () => void,
   onError: (error: unknown) => void,
 ): void {
-  let settled = false
   const settle = (finished: boolean): void => {
-    if (settled) return
-    settled = true
     res.off('finish', onFinish)
     res.off('close', onClose)
     let counted = true

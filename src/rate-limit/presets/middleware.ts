@@ -80,7 +80,6 @@ export const presets: RateLimitPresets = {
       name: `${name}-account`,
       limit: 50,
       window: '1h',
-      skip: async (req) => accountOf(account(req)) === undefined || (await options.skip?.(req)) === true,
       key: (req) => accountOf(account(req)),
     })
     const both: RequestHandler = function authLimitMiddleware(req, res, next) {
