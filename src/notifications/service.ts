@@ -131,7 +131,7 @@ export function createCore(settings: NotifierSettings): NotifierCore {
   return { service, streams }
 }
 
-export function userOf(owner: string, userId: unknown): Audience {
+function userOf(owner: string, userId: unknown): Audience {
   return { kind: 'user', name: nameOf(owner, 'userId', userId) }
 }
 

@@ -1,6 +1,3 @@
-import type { Job as BullJob } from 'bullmq'
-import { decodeId } from './job-id.js'
-
 /** A job while it is being worked on. */
 export interface Job<Data> {
   readonly id: string
@@ -32,27 +29,4 @@ export interface JobInfo<Data> {
   /** In ms since 1970. */
   readonly addedAt: number
   readonly finishedAt: number | undefined
-}
-
-const STATES: Readonly<Record<string, JobState>> = {
-  waiting: 'waiting',
-  prioritized: 'waiting',
-  active: 'active',
-  delayed: 'delayed',
-  completed: 'completed',
-  failed: 'dead',
-}
-
-export function infoOf<Data>(job: BullJob, state: string): JobInfo<Data> {
-  return {
-    id: decodeId(job.id ?? ''),
-    state: STATES[state] ?? 'unknown',
-    data: job.data as Data,
-    attempts: job.attemptsMade,
-    progress: job.progress,
-    result: job.returnvalue ?? undefined,
-    reason: job.failedReason ?? undefined,
-    addedAt: job.timestamp,
-    finishedAt: job.finishedOn,
-  }
 }
