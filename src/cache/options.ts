@@ -113,7 +113,7 @@ const aPart: Rule = {
   accepts: (value) => typeof value === 'number' && value >= 0 && value <= 1,
 }
 
-export const freshnessRules: Rules<FreshnessOptions> = {
+const freshnessRules: Rules<FreshnessOptions> = {
   ttl: aDuration(1),
   negativeTtl: aDuration(1),
   refreshAhead: aPart,

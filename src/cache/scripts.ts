@@ -1,6 +1,5 @@
 import { defineScript } from '../redis/index.js'
 
-/** @internal */
 export const TOKEN_LENGTH = 16
 
 /*

@@ -8,10 +8,9 @@ import { defineScript, type RedisClient } from '../redis/index.js'
  * before it: one that was evicted and made anew equals none that was ever stored.
  */
 
-/** @internal */
-export const VERSION_LENGTH = 12
+const VERSION_LENGTH = 12
 
-export function newVersion(): string {
+function newVersion(): string {
   return randomBytes(9).toString('base64url')
 }
 
