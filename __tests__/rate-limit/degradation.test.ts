@@ -13,11 +13,13 @@ describeDegradation('rateLimit', {
     express()
       .use(rateLimit({ redis, limit: 100_000, window: '1m', name: 'contract' }))
       .get('/', (_req, res) => void res.send('ok')),
-  whenUp: async (get) => {
-    const { status, headers } = await get('/')
-    expect(status).toBe(200)
-    expect(headers.get('ratelimit')).toMatch(/^"contract";r=\d+;t=\d+$/)
-  },
+  // A late answer on a busy machine passes one request through; the next one is counted.
+  whenUp: (get) =>
+    eventually(async () => {
+      const { status, headers } = await get('/')
+      expect(status).toBe(200)
+      expect(headers.get('ratelimit')).toMatch(/^"contract";r=\d+;t=\d+$/)
+    }),
   whenAway: ({ body, headers }) => {
     expect(body).toBe('ok')
     expect(headers.get('ratelimit')).toBeNull()
@@ -29,7 +31,7 @@ describeDegradation('rateLimit counting in memory', {
     express()
       .use(rateLimit({ redis, limit: 100_000, window: '1m', name: 'contract', onUnavailable: 'memory' }))
       .get('/', (req, res) => void res.send(req.rateLimit?.degraded === true ? 'degraded' : 'ok')),
-  whenUp: async (get) => expect((await get('/')).body).toBe('ok'),
+  whenUp: (get) => eventually(async () => expect((await get('/')).body).toBe('ok')),
   whenAway: ({ body, headers }) => {
     expect(body).toBe('degraded')
     expect(headers.get('ratelimit')).not.toBeNull()
@@ -63,7 +65,7 @@ describe('while Redis is away', () => {
     const server = await startRedis()
     const lines: string[] = []
     const logger = { info: () => {}, warn: (line: string) => void lines.push(line), error: () => {} }
-    const redis = createRedisManager({ url: server.url, logger })
+    const redis = createRedisManager({ url: server.url, logger, commandTimeout: '2s' })
     await redis.ready()
     const events: LimitDegraded[] = []
     redis.on('limit.degraded', (event) => events.push(event))
