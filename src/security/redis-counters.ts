@@ -13,7 +13,7 @@ export interface RedisCountersOptions {
 
 /** Remembered for Redis while it is away; what is older is lost, and with it some of the view over all processes. */
 const MAX_MISSED = 5000
-const PIECE = 120
+const PIECE = 60
 
 /**
  * Counters shared by all processes, a batch of signals in one round trip. Without Redis this process counts alone, so

@@ -28,7 +28,7 @@ export interface Watch {
 
 const MAX_WAITING = 10_000
 /** Measures per round trip: each is up to five commands on a connection that requests wait for, too. */
-const BATCH_MEASURES = 120
+const BATCH_MEASURES = 60
 const MAX_COOLDOWNS = 10_000
 
 export function createWatch({ redis, counters, detectors, allowed, onFound }: WatchOptions): Watch {
