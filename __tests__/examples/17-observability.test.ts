@@ -24,6 +24,9 @@ beforeAll(async () => {
   redis = createRedisManager({ commandTimeout: 1000, url: server.url, logger: false })
   await redis.ready()
   observed = createApp(redis, (alert) => void paged.push(alert))
+  // Shares of features are sampled once a minute: there must be something to share.
+  await get('/products')
+  await eventually(async () => (await server.client().keys('*:responses:*')).length > 0)
 })
 afterAll(async () => {
   await observed.close()

@@ -92,6 +92,13 @@ export const COUNTED: CountedEvents = {
   },
   'pubsub.invalid': { name: 'pubsub_invalid_messages', help: 'Messages that were not given to their handler.' },
   'pubsub.gap': { name: 'pubsub_gaps', help: 'Interruptions during which messages may have been missed.' },
+  'queue.job': { name: 'queue_attempts', help: 'Attempts at jobs, by how they ended.', labels: ['queue', 'outcome'] },
+  'queue.lost': {
+    name: 'queue_jobs_lost',
+    help: 'Jobs that waited for Redis in a process that ended.',
+    labels: ['queue'],
+    amount: ({ jobs }) => jobs,
+  },
   'usage.dropped': {
     name: 'usage_calls_dropped',
     help: 'Calls that could not be kept until Redis returned.',
