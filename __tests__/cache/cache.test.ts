@@ -533,6 +533,77 @@ describe('limits', () => {
     for (const bad of ['', 5, null, undefined, {}]) await expect(cache.get(bad as string)).rejects.toThrow(TypeError)
   })
 
+  it('computes past foreign bytes and types under its keys, and mends what it may', async () => {
+    const cache = await cacheWith()
+    const [entry, lease, tag] = [
+      'holdfast:cache:default:0:{key}',
+      'holdfast:cache-lease:default:0:{key}',
+      'holdfast:cache:{default}:0:t:t',
+    ]
+    const client = server.client()
+    const spoils: [string, () => Promise<unknown>, boolean][] = [
+      ['text for an entry', () => client.set(entry, 'foreign'), true],
+      ['nothing for an entry', () => client.set(entry, ''), true],
+      [
+        'a truncated entry',
+        async () => client.set(entry, ((await client.getBuffer(entry)) as Buffer).subarray(0, -1)),
+        true,
+      ],
+      [
+        'another codec',
+        async () => {
+          const frame = (await client.getBuffer(entry)) as Buffer
+          frame.write('nosj', frame.indexOf('json'))
+          await client.set(entry, frame)
+        },
+        true,
+      ],
+      [
+        'no JSON',
+        async () => {
+          const frame = (await client.getBuffer(entry)) as Buffer
+          frame[frame.length - 1] = 0
+          await client.set(entry, frame)
+        },
+        true,
+      ],
+      ['text for a version', () => client.set(tag, 'x'), true],
+      [
+        'a list for an entry',
+        async () => {
+          await client.del(entry)
+          await client.rpush(entry, 'a')
+        },
+        false,
+      ],
+      [
+        'a list for a lease',
+        async () => {
+          await client.del(entry)
+          await client.rpush(lease, 'a')
+        },
+        false,
+      ],
+      [
+        'a hash for a version',
+        async () => {
+          await client.del(tag)
+          await client.hset(tag, 'a', 'b')
+        },
+        false,
+      ],
+    ]
+    for (const [name, spoil, mends] of spoils) {
+      await client.flushall()
+      let runs = 0
+      const ask = () => cache.getOrSet('key', () => ++runs, { tags: ['t'], waitTimeout: 100 })
+      expect([name, await ask()]).toEqual([name, 1])
+      await spoil()
+      expect([name, await ask()]).toEqual([name, 2])
+      expect([name, await ask()]).toEqual([name, mends ? 2 : 3])
+    }
+  })
+
   it('is emptied by a new version of the program, while both share tags and deletions', async () => {
     const [one, two] = [await cacheWith({ version: '1' }), await cacheWith({ version: '2' })]
     await one.set('key', 'one', { tags: ['t'] })
