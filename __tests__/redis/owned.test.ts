@@ -32,6 +32,7 @@ test('a connection of a feature and all its duplicates close with it, or with th
   expect(said).toEqual(['closing'])
   await eventually(async () => (await connections()) === 0)
   expect(redis.open('worker')).toBeUndefined()
+  await expect(other?.client.connect()).rejects.toThrow('Connection is closed')
 })
 
 test('a worker’s connection waits for a server that is away, and closes at once while it is hung', async () => {

@@ -1,4 +1,4 @@
-import { isCluster, type RedisClient } from './client.js'
+import type { RedisClient } from './client.js'
 import type { ConnectionRole } from './connection.js'
 import { disconnect } from './disconnect.js'
 import { asRedisError, isRedisUnavailable, RedisUnavailableError } from './errors.js'
@@ -53,7 +53,7 @@ export function createOwned(
         async close() {
           ended.abort()
           open.delete(own)
-          await Promise.all([...clients].map((each) => disconnect(each, 0)))
+          await Promise.all([...clients].map(closeForGood))
         },
       }
       open.set(own, closing)
@@ -75,8 +75,13 @@ function adopt(client: RedisClient, clients: Set<RedisClient>): void {
     // Listeners are not copied, and without one ioredis prints every failed attempt.
     copy.on('error', () => {})
     adopt(copy, clients)
-    if (!isCluster(copy)) copy.once('end', () => clients.delete(copy))
     return copy
   }
   client.duplicate = tracked as typeof client.duplicate
+}
+
+/** Libraries connect again what they find disconnected. */
+function closeForGood(client: RedisClient): Promise<void> {
+  client.connect = () => Promise.reject(new Error('Connection is closed.'))
+  return disconnect(client, 0)
 }
