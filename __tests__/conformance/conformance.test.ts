@@ -55,6 +55,7 @@ describe('the cache tests of the HTTP working group’s chair', () => {
 
   const modes: [name: string, options: Partial<RunOptions>, known: Readonly<Record<string, string>>][] = [
     ['with guessed lifetimes', { options: { heuristics: true } }, KNOWN_FAILURES],
+    ['with copies in the process', { options: { local: true } }, { ...KNOWN_FAILURES, ...WITHOUT_HEURISTICS }],
     ['without coalescing', { options: { coalesce: false } }, { ...KNOWN_FAILURES, ...WITHOUT_HEURISTICS }],
     [
       'through two processes in turn that share one Redis',

@@ -66,6 +66,12 @@ export interface ResponseCacheOptions {
    * handler themselves. `false`: each runs it at once. @default '5s'
    */
   readonly coalesce?: Duration | false | undefined
+  /**
+   * Keeps up to 32 MiB of what is asked for in this process too, told by Redis of every change; a hit then asks nobody.
+   * An invalidation reaches other processes as soon as Redis has told them, not before it is answered.
+   * @default false
+   */
+  readonly local?: boolean | undefined
   /** Headers that say how the request went. @default all */
   readonly headers?: MarkOptions | undefined
   /** Longest body that is stored, in bytes; longer ones pass through. @default 1048576 */
@@ -102,6 +108,7 @@ const rules: Rules<ResponseCacheOptions> = {
   staleWhileRevalidate: aDuration(),
   staleIfError: aDuration(),
   coalesce: either(oneOf(false), aDuration(1, 60_000)),
+  local: aBoolean,
   headers: anObject,
   namespace: aString,
   env: anObject,
@@ -109,6 +116,8 @@ const rules: Rules<ResponseCacheOptions> = {
 
 /** Tags of a response that states its own freshness live at least this long. */
 const LONGEST_STATED_MS = 24 * 60 * 60 * 1000
+
+const LOCAL = { maxBytes: 32 * 1024 * 1024, maxAgeMs: 30_000 }
 
 /** Where middlewares are nested the innermost, which knows the route's tags and ttl, stores the response. */
 const innermost = new WeakMap<Response, object>()
@@ -149,7 +158,7 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
     staleIfError: toMs(options.staleIfError ?? 0),
   }
   const tagLifetimeMs = (ttl ?? LONGEST_STATED_MS) + Math.max(route.staleWhileRevalidate, route.staleIfError)
-  const responses = new Responses(redis, namespace)
+  const responses = new Responses(redis, namespace, disabled || options.local !== true ? undefined : LOCAL)
   const coalescing = new Coalescing(responses.store, { waitMs: coalesce === false ? 0 : toMs(coalesce), tagLifetimeMs })
   const mark = marker(marks)
 

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto'
+import { Coherence } from '../cache/coherence.js'
 import type { Entry } from '../cache/entry.js'
-import { type Mark, type Snapshot, Store } from '../cache/store.js'
+import { type Mark, markOf, type Snapshot, Store } from '../cache/store.js'
+import { LocalTier } from '../cache/tier.js'
 import type { RedisManager } from '../redis/index.js'
 import type { Head } from './capture.js'
 import { type HeaderList, tagsIn, valuesOf } from './headers.js'
@@ -46,6 +48,12 @@ export interface Response {
   readonly names: readonly string[]
 }
 
+/** Copies in this process. */
+export interface LocalCopies {
+  readonly maxBytes: number
+  readonly maxAgeMs: number
+}
+
 /**
  * Responses in the store. A resource whose responses name no request header in Vary is one entry; otherwise that entry
  * lists the names, and each variant is an entry of its own (RFC 9111 §4.1).
@@ -54,21 +62,42 @@ export class Responses {
   readonly store: Store<Entry>
   readonly #redis: RedisManager
 
-  constructor(redis: RedisManager, namespace: string) {
+  constructor(redis: RedisManager, namespace: string, local: LocalCopies | undefined) {
     this.#redis = redis
-    const decode = (entry: Entry) => ({ value: entry, bytes: entry.body.length })
-    this.store = new Store({ redis, feature: 'responses', namespace, decode })
+    const tier = local === undefined ? undefined : new LocalTier<Entry>(local.maxBytes)
+    let coherence: Coherence | undefined
+    this.store = new Store({
+      redis,
+      feature: 'responses',
+      namespace,
+      decode: (entry) => {
+        // The reply is a slice of a larger buffer, which a copy that is kept would keep alive.
+        const value =
+          tier === undefined
+            ? entry
+            : { ...entry, body: Buffer.from(entry.body), metadata: Buffer.from(entry.metadata) }
+        return { value, bytes: entry.body.length + entry.metadata.length }
+      },
+      local: tier === undefined || local === undefined ? undefined : { tier, capMs: () => local.maxAgeMs },
+      publishes: () => coherence !== undefined && coherence.mode !== 'tracking',
+    })
+    if (tier !== undefined) {
+      coherence = new Coherence({ redis, feature: 'responses', bus: this.store.bus, tier, want: 'tracking' })
+    }
   }
 
   async find(resource: string, requestHeaders: RequestHeaders, tags: readonly string[], now: number): Promise<Lookup> {
     let key = resource
     let names: readonly string[] = []
     for (;;) {
-      const reading = await this.store.read(key, tags)
-      if (reading.state === 'away') return { state: 'away' }
-      if (reading.state === 'absent') return { state: 'miss', names, key, seen: reading.mark }
-      const { metadata, body, createdAt, freshUntil, staleUntil } = reading.resident.value
-      const miss: Missed = { state: 'miss', names, key, seen: reading.mark }
+      const copy = this.store.peek(this.store.entryKey(key), now)
+      const reading = copy === undefined ? await this.store.read(key, tags) : undefined
+      if (reading?.state === 'away') return { state: 'away' }
+      if (reading?.state === 'absent') return { state: 'miss', names, key, seen: reading.mark }
+      const { value } = copy ?? (reading as Extract<typeof reading, { state: 'found' }>).resident
+      const { metadata, body, createdAt, freshUntil, staleUntil } = value
+      const seen = markOf(value)
+      const miss: Missed = { state: 'miss', names, key, seen }
       const stored = decodeStored(metadata)
       if (stored === undefined) {
         this.#redis.emit('data.corrupt', { feature: 'responses', problem: 'the metadata is not of a response' })
@@ -76,7 +105,7 @@ export class Responses {
       }
       if (staleUntil <= now) return miss
       if (stored.kind === 'response') {
-        return { state: 'hit', head: stored.head, body, birth: createdAt, freshUntil, names, key, seen: reading.mark }
+        return { state: 'hit', head: stored.head, body, birth: createdAt, freshUntil, names, key, seen }
       }
       // A list of names under a variant would lead nowhere.
       if (key !== resource) return miss
