@@ -21,7 +21,7 @@ it.each(['local', 'shared'])(
   '8 processes with 100 callers each compute one cold key exactly once (%s)',
   async (local) => {
     const children: ChildProcess[] = Array.from({ length: PROCESSES }, () =>
-      fork(join(__dirname, 'process.ts'), [server.url, local], { execArgv: ['--import', 'tsx'] }),
+      fork(join(__dirname, 'fleet-process.ts'), [server.url, local], { execArgv: ['--import', 'tsx'] }),
     )
     try {
       await Promise.all(children.map((child) => once(child, 'message')))
