@@ -2,6 +2,7 @@
 export const variants = [
   { name: 'express-json', group: 'baseline' },
   { name: 'holdfast-cache-redis', group: 'cache-1k' },
+  { name: 'holdfast-cache-local', group: 'cache-1k' },
   { name: 'seed-ioredis', group: 'cache-1k' },
   { name: 'apicache-memory', group: 'cache-1k' },
   { name: 'holdfast-limit', group: 'limit' },

@@ -7,7 +7,7 @@ import type { RedisManager } from '../redis/index.js'
 import type { Head } from './capture.js'
 import { type HeaderList, tagsIn, valuesOf } from './headers.js'
 import type { Keeping } from './policy.js'
-import { decodeStored, encodeStored, type StoredHead } from './stored.js'
+import { decodeStored, encodeStored, type Stored, type StoredHead } from './stored.js'
 import { parseVary, variantOf } from './vary.js'
 
 type RequestHeaders = Readonly<Record<string, string | string[] | undefined>>
@@ -61,6 +61,8 @@ export interface LocalCopies {
 export class Responses {
   readonly store: Store<Entry>
   readonly #redis: RedisManager
+  /** Of copies in this process, whose heads are read once. */
+  readonly #decoded = new WeakMap<Entry, Stored>()
 
   constructor(redis: RedisManager, namespace: string, local: LocalCopies | undefined) {
     this.#redis = redis
@@ -98,11 +100,12 @@ export class Responses {
       const { metadata, body, createdAt, freshUntil, staleUntil } = value
       const seen = markOf(value)
       const miss: Missed = { state: 'miss', names, key, seen }
-      const stored = decodeStored(metadata)
+      const stored = this.#decoded.get(value) ?? decodeStored(metadata)
       if (stored === undefined) {
         this.#redis.emit('data.corrupt', { feature: 'responses', problem: 'the metadata is not of a response' })
         return miss
       }
+      if (copy !== undefined) this.#decoded.set(value, stored)
       if (staleUntil <= now) return miss
       if (stored.kind === 'response') {
         return { state: 'hit', head: stored.head, body, birth: createdAt, freshUntil, names, key, seen }
