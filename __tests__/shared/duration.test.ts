@@ -4,7 +4,7 @@ import { type Duration, parseDuration, toMs } from '../../src/shared/duration.js
 test.each<[unknown, number]>([
   [0, 0],
   [250, 250],
-  [1.5, 1.5],
+  [1.5, 2],
   ['250ms', 250],
   ['30s', 30_000],
   ['1.5s', 1500],

@@ -25,7 +25,7 @@ import { bearerToken, userOfPassport } from './identity.js'
 import { aSecret, coreRules, type SessionCoreOptions } from './options.js'
 import type { Facts } from './record.js'
 import { refuse } from './refuse.js'
-import { type Lifecycle, RequestSessions } from './request-sessions.js'
+import { type Lifecycle, type RequestSessions, SessionsOfRequest } from './request-sessions.js'
 import { type Sessions, sessionsOn } from './sessions.js'
 import { type ConnectRedisStore, RedisSessionStore } from './store.js'
 import { endUnchanged } from './unchanged.js'
@@ -196,7 +196,7 @@ export function redisSession(options: RedisSessionOptions): RedisSessionMiddlewa
 
   const handler: RequestHandler = function sessionMiddleware(req, res, next) {
     if (req.session !== undefined) return next()
-    req.sessions = new RequestSessions(lifecycle, req as Exchange)
+    req.sessions = new SessionsOfRequest(lifecycle, req as Exchange)
     store.announce()
     if (!redis.available) return withoutSession(req, res, next)
     let answered = false

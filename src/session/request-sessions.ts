@@ -20,7 +20,7 @@ export interface LoginOptions {
   readonly keep?: readonly string[] | undefined
 }
 
-/** What the middleware shares with each request's {@link RequestSessions}. */
+/** What the middleware shares with each request's {@link SessionsOfRequest}. */
 export interface Lifecycle {
   readonly core: SessionCore
   readonly store: RedisSessionStore
@@ -38,8 +38,13 @@ type Live = Session & SessionData
 const GRACE = 30_000
 const TRIES = 5
 
-/** What a request knows of its session and can do with it, besides its data: `req.sessions`. */
-export class RequestSessions {
+/**
+ * What a request knows of its session and can do with it, besides its data: `req.sessions`. Its members only, without
+ * the brand of a class: a program that sees the package as an ES module and as CommonJS meets it twice.
+ */
+export type RequestSessions = Pick<SessionsOfRequest, keyof SessionsOfRequest>
+
+export class SessionsOfRequest {
   state: SessionState = 'none'
   readonly #shared: Lifecycle
   readonly #request: Exchange

@@ -7,7 +7,8 @@ const PATTERN = /^(\d+(?:\.\d+)?)(ms|s|m|h|d|w)$/
 
 /** The duration in milliseconds, or `undefined` where it is not a finite duration of zero or more. */
 export function parseDuration(value: unknown): number | undefined {
-  if (typeof value === 'number') return Number.isFinite(value) && value >= 0 ? value : undefined
+  // Whole milliseconds: Redis takes no others.
+  if (typeof value === 'number') return Number.isFinite(value) && value >= 0 ? Math.round(value) : undefined
   if (typeof value !== 'string') return undefined
   const match = PATTERN.exec(value)
   if (match === null) return undefined
