@@ -9,8 +9,8 @@ export interface Labelled {
   readonly honest?: string
 }
 
-export const MINUTE = 60_000
-export const HOUR: number = 60 * MINUTE
+const MINUTE = 60_000
+const HOUR: number = 60 * MINUTE
 export const DAY: number = 24 * HOUR
 /** A Monday, midnight UTC. */
 export const START: number = Date.UTC(2026, 0, 5)

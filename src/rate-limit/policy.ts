@@ -30,7 +30,7 @@ export interface Policy {
   readonly cost: number | undefined
 }
 
-export const MAX_POLICIES = 8
+const MAX_POLICIES = 8
 const BUCKETS = 100
 const KINDS = { sliding: 0, fixed: 1, gcra: 2 } as const
 const NAME = /^[A-Za-z0-9_.\-*]{1,64}$/
