@@ -112,6 +112,20 @@ export function createCache(options: CacheOptions): Cache {
       memory?.clear()
     },
   }
+  stops.push(
+    redis.register({
+      feature: 'cache',
+      name: namespace,
+      status: () => {
+        const { hitRatio, stale, local: copies } = core.stats()
+        const { mode, entries, bytes } = copies
+        return {
+          status: 'pass',
+          values: { hitRatio, stale, localMode: mode, localEntries: entries, localBytes: bytes },
+        }
+      },
+    }),
+  )
   const cache = new ScopedCache(core, store, '')
   const { onStart = environment.warmOnStart, every } = options.warm ?? {}
   const again = (): void => void cache.warm(undefined, { force: true }).catch(() => {})

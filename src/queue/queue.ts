@@ -104,7 +104,14 @@ export function createQueue<Data, Result = unknown>(name: string, options: Queue
     }
   })
   const workers = new Set<QueueWorker>()
-  const offs = (['up', 'recovered'] as const).map((event) => redis.on(event, returned))
+  const offs = [
+    ...(['up', 'recovered'] as const).map((event) => redis.on(event, returned)),
+    redis.register({
+      feature: 'queue',
+      name,
+      status: () => ({ status: 'pass', values: { waitingForRedis: outbox.size, workers: workers.size } }),
+    }),
+  ]
   let closing: Promise<void> | undefined
   let checked = false
   returned()

@@ -51,7 +51,18 @@ export class Core {
       this.#degraded = false
       this.#memory?.clear()
     }
-    this.#off.push(redis.on('up', recovered), redis.on('recovered', recovered))
+    this.#off.push(
+      redis.on('up', recovered),
+      redis.on('recovered', recovered),
+      redis.register({
+        feature: 'rate-limit',
+        name: options.name,
+        status: () => ({
+          status: this.#degraded ? 'warn' : 'pass',
+          values: { decidedBy: this.#degraded ? onUnavailable : 'redis', remembered: this.#denied.size },
+        }),
+      }),
+    )
   }
 
   /** A refusal known without asking. Synchronous: this is all that a blocked caller costs. */

@@ -234,10 +234,16 @@ export function createParts<Own extends OwnEventType>(owner: string, options: Se
       return closing
     },
   }
+  const unregister = redis.register({
+    feature: 'security',
+    name: options.app,
+    status: () => ({ status: 'pass', values: { ...log.stats() } }),
+  })
   return { log, append, guard, digest, now }
 
   async function close(): Promise<void> {
     stopListening()
+    unregister()
     await Promise.race([guard.idle(), pause(CLOSE_MS / 2)])
     guard.close()
     upkeep.close()

@@ -58,6 +58,10 @@ export function createCore(options: SessionCoreOptions, maxAge?: number): Sessio
   const repository = new SessionRepository({ redis, codec, statistics, absolute, maxPerUser, onExcess, linger })
   const users = new UserSessions(redis, codec, repository, { absolute, tagKey })
   const degraded = createFallback(redis, repository.outbox, users, fallback, toMs(fallbackFor))
+  const unregister = redis.register({
+    feature: 'session',
+    status: () => ({ status: 'pass', values: { waitingWrites: repository.outbox.waiting } }),
+  })
   return {
     repository,
     users,
@@ -85,6 +89,7 @@ export function createCore(options: SessionCoreOptions, maxAge?: number): Sessio
     },
     judge: degraded.judge,
     close() {
+      unregister()
       degraded.close()
       statistics.close()
       repository.outbox.close()

@@ -1,0 +1,43 @@
+import { afterAll, beforeAll, expect, it } from '@jest/globals'
+import express from 'express'
+import { createCache } from 'holdfast/cache'
+import { health } from 'holdfast/ops'
+import { createRateLimiter } from 'holdfast/rate-limit'
+import { securityLog } from 'holdfast/security'
+import request from 'supertest'
+import { createRedisManager, type RedisManager } from '../../src/redis/index.js'
+import { type RedisServer, startRedis } from '../support/redis-server.js'
+
+let server: RedisServer
+let redis: RedisManager
+
+beforeAll(async () => {
+  server = await startRedis()
+  redis = createRedisManager({ url: server.url, logger: false })
+  await redis.ready()
+})
+afterAll(async () => {
+  await redis.close()
+  await server.stop()
+})
+
+it('shows what features say of themselves, until they are closed', async () => {
+  const cache = createCache({ redis, namespace: 'prices', ttl: '1m' })
+  const limiter = createRateLimiter({ redis, name: 'api', limit: 10, window: '1m' })
+  const security = securityLog({ redis, app: 'shop', sink: () => {} })
+  await cache.getOrSet('a', () => 1)
+  await cache.getOrSet('a', () => 1)
+  const report = await request(express().use(health({ redis }))).get('/')
+  const shown = Object.keys(JSON.parse(report.text).checks).join(' ')
+  expect(shown).toMatch(/cache:hitRatio/)
+  expect(shown).toMatch(/rate-limit:decidedBy/)
+  expect(shown).toMatch(/security:buffered/)
+
+  cache.close()
+  limiter.close()
+  await security.close()
+  const registered = redis.sources().map(({ feature }) => feature)
+  expect(registered).not.toContain('cache')
+  expect(registered).not.toContain('rate-limit')
+  expect(registered).not.toContain('security')
+})
