@@ -1,9 +1,9 @@
 import type { RedisManager } from '../redis/index.js'
+import type { Awaitable } from '../shared/awaitable.js'
 import { authenticatedUser, idText, networkOfRequest, type Principal, RateLimitKeyError } from './principal.js'
 import { proxyAdvice } from './proxy-advice.js'
 import type { RequestLike } from './request.js'
 
-type Awaitable<T> = T | Promise<T>
 type Id = string | number | undefined
 
 export interface IdentifyOptions<Req> {

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { RedisManager } from '../redis/index.js'
 import { isAddressRange } from '../shared/address.js'
+import type { Awaitable } from '../shared/awaitable.js'
 import type { Duration } from '../shared/duration.js'
 import { ConfigurationError } from '../shared/errors.js'
 import {
@@ -34,7 +35,6 @@ import {
 import { aKeySecret } from './principal.js'
 import type { RequestLike } from './request.js'
 
-type Awaitable<T> = T | Promise<T>
 type Id = string | number | undefined
 
 /** The options of the middleware for any kind of request; `middleware.ts` documents them for Express. */

@@ -1,4 +1,5 @@
 import { addressMatcher, addressOf } from '../shared/address.js'
+import type { Awaitable } from '../shared/awaitable.js'
 import type { Duration } from '../shared/duration.js'
 import { ConfigurationError, HoldfastError } from '../shared/errors.js'
 import { show } from '../shared/options.js'
@@ -13,8 +14,6 @@ import {
   toPolicy,
 } from './policy.js'
 import type { RequestLike } from './request.js'
-
-type Awaitable<T> = T | Promise<T>
 
 /** What a function of the request returned is no limit, cost or policy. Code `ERR_HOLDFAST_RATE_LIMIT_VALUE`. */
 export class RateLimitValueError extends HoldfastError {

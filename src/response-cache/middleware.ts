@@ -2,6 +2,7 @@ import type { Request, RequestHandler, Response } from 'express'
 import { cacheEnvironment } from '../cache/environment.js'
 import type { RedisManager } from '../redis/index.js'
 import { asyncHandler } from '../shared/async-handler.js'
+import type { Awaitable } from '../shared/awaitable.js'
 import { type Duration, toMs } from '../shared/duration.js'
 import type { Environment } from '../shared/environment.js'
 import {
@@ -30,8 +31,6 @@ import { type BypassReason, lookup, type ResponseFacts, storing } from './policy
 import { prepareReplay } from './replay.js'
 import { type Found, type Lookup, Responses } from './responses.js'
 import { reuse } from './reuse.js'
-
-type Awaitable<T> = T | Promise<T>
 
 export interface ResponseCacheOptions {
   readonly redis: RedisManager

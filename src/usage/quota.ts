@@ -1,4 +1,5 @@
 import type { RedisManager } from '../redis/index.js'
+import type { Awaitable } from '../shared/awaitable.js'
 import { type Duration, toMs } from '../shared/duration.js'
 import {
   aDuration,
@@ -13,8 +14,6 @@ import {
 import { fieldOf, type Layout } from './layout.js'
 import type { UsageSettings } from './options.js'
 import { digitsOf, periodOf } from './time.js'
-
-type Awaitable<T> = T | Promise<T>
 
 export interface QuotaOptions<Req> {
   /** Whose quota; undefined is within. */

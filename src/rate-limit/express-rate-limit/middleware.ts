@@ -1,10 +1,10 @@
 import type { NextFunction, Request, RequestHandler, Response } from 'express'
 import type { RedisManager } from '../../redis/index.js'
+import type { Awaitable } from '../../shared/awaitable.js'
 import { ConfigurationError } from '../../shared/errors.js'
 import type { RateLimitHeaders } from '../headers.js'
 import { type RateLimitMiddleware, rateLimit } from '../middleware.js'
 
-type Awaitable<T> = T | Promise<T>
 type ValueOf<T> = T | ((req: Request, res: Response) => Awaitable<T>)
 
 /** The options of express-rate-limit (6 to 8), beside `redis`. Its defaults apply. */
