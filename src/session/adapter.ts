@@ -1,6 +1,7 @@
 import type { SessionCore } from './core.js'
 import { SessionUnavailableError } from './errors.js'
 import type { SessionEnd } from './events.js'
+import type { Prefetched } from './prefetch.js'
 import type { Facts, SessionRecord } from './record.js'
 
 /** What the serializer hands through connect-redis: more than text, since a write has to know what it was based on. */
@@ -31,12 +32,17 @@ const NOTHING = { json: '{}', version: -1 }
 interface Circumstances {
   readonly touchAfter: () => number
   readonly ending: () => SessionEnd
+  /** A read that was started before. */
+  readonly prefetched: () => Prefetched | undefined
 }
 
-function operationsOn(core: SessionCore, { touchAfter, ending }: Circumstances): Operations {
+function operationsOn(core: SessionCore, { touchAfter, ending, prefetched }: Circumstances): Operations {
   const { repository } = core
   const get = async (id: string): Promise<SessionRecord | null> => {
-    const found = await core.find(id, touchAfter())
+    const before = prefetched()
+    const after = touchAfter()
+    const found = before?.id === id ? await before.found : await core.find(id, after)
+    if (before?.id === id && found.status === 'found') repository.keepAlive(found.record, after)
     // Not null: that would be "no session", and a new one would take the place of the one that cannot be read.
     if (found.status === 'unavailable') throw new SessionUnavailableError('outage', found.reason)
     return found.status === 'found' ? found.record : null

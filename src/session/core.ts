@@ -22,6 +22,8 @@ export interface SessionCore {
   readonly absolute: number
   readonly touchAfter: number
   readonly maxBytes: number
+  /** Whether reading a session may take it over from elsewhere. */
+  readonly migrates: boolean
   /** An id for a session of this user, or of nobody yet. */
   mint(userId?: string): string
   find(id: string, touchAfter?: number): Promise<Found>
@@ -71,6 +73,7 @@ export function createCore(options: SessionCoreOptions, maxAge?: number): Sessio
     absolute,
     touchAfter: touchAfter === undefined ? Math.min(MINUTE, idle / 10) : toMs(touchAfter),
     maxBytes,
+    migrates: migrateFrom !== undefined,
     mint: (userId) => mintId(userId === undefined ? undefined : users.tagOf(userId)),
     async find(id, after) {
       const found = await repository.find(id, after)

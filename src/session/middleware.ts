@@ -23,6 +23,7 @@ import { useEphemeralSession } from './ephemeral.js'
 import { isSessionUnavailable, SessionEndedError } from './errors.js'
 import { bearerToken, userOfPassport } from './identity.js'
 import { aSecret, coreRules, type SessionCoreOptions } from './options.js'
+import { Prefetches } from './prefetch.js'
 import type { Facts } from './record.js'
 import { refuse } from './refuse.js'
 import { type Lifecycle, type RequestSessions, SessionsOfRequest } from './request-sessions.js'
@@ -75,6 +76,12 @@ export interface RedisSessionMiddleware extends RequestHandler {
   readonly store: expressSession.Store
   /** The registry of all sessions: list, revoke, count. */
   readonly sessions: Sessions
+  /**
+   * Starts the read of the request's session before this middleware is called for it, which may then be never.
+   *
+   * @internal
+   */
+  prefetch(req: Request): void
   /** Stops listening to the manager, which stays open. */
   close(): void
 }
@@ -191,6 +198,7 @@ export function redisSession(options: RedisSessionOptions): RedisSessionMiddlewa
     },
   }
   const lazy = !resave && !rolling
+  const prefetches = new Prefetches(core)
   const renewal = renewAfter === false ? 0 : toMs(renewAfter)
   let advised = false
 
@@ -222,14 +230,20 @@ export function redisSession(options: RedisSessionOptions): RedisSessionMiddlewa
         next()
       })
     }
-    if (noTouch?.(req) === true) store.untouched(start)
-    else start()
+    const load = (): void => store.answering(prefetches.take(req), start)
+    if (noTouch?.(req) === true) store.untouched(load)
+    else load()
     asked = true
   }
 
   return Object.assign(handler, {
     store,
     sessions: sessionsOn(redis, core),
+    prefetch(req: Request): void {
+      if (req.session !== undefined || !redis.available) return
+      const id = signedId(req.headers.cookie, name, secrets)
+      if (id !== undefined) prefetches.start(req, id)
+    },
     close() {
       store.close()
       core.close()

@@ -1,4 +1,4 @@
-import { type FallbackReason, type RedisManager, scan } from '../redis/index.js'
+import { type FallbackReason, type RedisClient, type RedisManager, scan } from '../redis/index.js'
 import { type Address, addressIn, addressOf, handleOfRecord } from './address.js'
 import { type Codec, isUnknownKey, type Opened } from './codec.js'
 import { openWith, sealFor } from './envelope.js'
@@ -61,10 +61,9 @@ export class SessionRepository {
     const address = this.addressOf(id)
     if (this.outbox.ended(address)) return { status: 'revoked' }
     if (this.outbox.waiting > 0) await this.outbox.flush(address.hash)
-    const script = this.#settings.codec.binary ? scripts.read : scripts.readText
     const reply = await this.#redis.attempt<scripts.ReadReply | FallbackReason>(
       'session.read',
-      (client) => script.run(client, [address.record, address.generation, address.index], [address.hash, touchAfter]),
+      (client) => this.#read(client, address, touchAfter),
       (reason) => reason,
     )
     if (typeof reply === 'string') return { status: 'unavailable', reason: reply }
@@ -82,6 +81,11 @@ export class SessionRepository {
     }
     if (status === 'foreign') return this.#reader.corrupt('the key of a session holds something else')
     return { status: status as 'missing' | 'revoked' | 'expired' }
+  }
+
+  #read(client: RedisClient, { record, generation, index, hash }: Address, after: number): Promise<scripts.ReadReply> {
+    const script = this.#settings.codec.binary ? scripts.read : scripts.readText
+    return script.run(client, [record, generation, index], [hash, after])
   }
 
   /** False where a session of this id is there already. */
@@ -180,6 +184,17 @@ export class SessionRepository {
     }
     this.#redis.emit('session.dropped', { session, reason: 'conflict' })
     throw new SessionUnavailableError('conflict', 'too many parallel writes')
+  }
+
+  /** Makes up for a read that did not restart the idle time. Nobody waits for it. */
+  keepAlive({ address, now, lastSeen, idle }: SessionRecord, touchAfter: number): void {
+    if (touchAfter < 0 || now - lastSeen < touchAfter) return
+    this.#settings.statistics.seen(address.hash, now + idle)
+    void this.#redis.attempt<unknown>(
+      'session.touch',
+      (client) => this.#read(client, address, touchAfter),
+      () => undefined,
+    )
   }
 
   /** Sets the idle time. Gives the expiry in Unix ms, or undefined for a dead session. */

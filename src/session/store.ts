@@ -6,6 +6,7 @@ import type { SessionCore } from './core.js'
 import type { SessionEnd } from './events.js'
 import { type Holder, LiveSession, type Origin, Originated } from './live.js'
 import { once } from './once.js'
+import type { Prefetched } from './prefetch.js'
 import type { Facts, SessionRecord } from './record.js'
 import { checkSize } from './size.js'
 
@@ -38,6 +39,8 @@ export class RedisSessionStore extends Store {
   #announced: boolean
   /** Whether the load that is being started restarts the idle time. */
   #touching = true
+  /** What the load that is being started has to ask no more. */
+  #prefetched: Prefetched | undefined
   /** Why the removal that is being started is asked for. */
   #ending: SessionEnd = 'logout'
 
@@ -48,9 +51,10 @@ export class RedisSessionStore extends Store {
     this.#announced = redis.available
     const touchAfter = (): number => (this.#touching ? core.touchAfter : -1)
     const ending = (): SessionEnd => this.#ending
+    const prefetched = (): Prefetched | undefined => this.#prefetched
     const shape = 'normalizeClient' in ConnectRedis.prototype ? ioredisShaped : nodeRedisShaped
     this.#inner = new ConnectRedis({
-      client: shape(core, { touchAfter, ending }) as never,
+      client: shape(core, { touchAfter, ending, prefetched }) as never,
       prefix: '',
       serializer: {
         parse: (record: never) => this.#parse(record),
@@ -82,6 +86,16 @@ export class RedisSessionStore extends Store {
       load()
     } finally {
       this.#touching = true
+    }
+  }
+
+  /** Runs what loads a session whose read was started before. */
+  answering(prefetched: Prefetched | undefined, load: () => void): void {
+    this.#prefetched = prefetched
+    try {
+      load()
+    } finally {
+      this.#prefetched = undefined
     }
   }
 
