@@ -21,7 +21,7 @@ describe('on a six-node Cluster', () => {
   let place: RedisManagerOptions
 
   beforeAll(async () => {
-    cluster = await startCluster()
+    cluster = await startCluster({ nodeTimeout: 1000 })
     place = { cluster: { nodes: cluster.nodes } }
   }, 60_000)
   afterAll(() => cluster.stop())

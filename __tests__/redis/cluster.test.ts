@@ -12,7 +12,7 @@ let redis: RedisManager
 let events: string[]
 
 beforeAll(async () => {
-  cluster = await startCluster()
+  cluster = await startCluster({ nodeTimeout: 1000 })
 })
 beforeEach(async () => {
   ;({ redis, events } = await ready({ cluster: { nodes: cluster.nodes.slice(0, 2) } }))

@@ -309,3 +309,41 @@ test('a server that has become a replica is left alone, without noise, until it 
   expect(await set()).toBe('OK')
   await master.stop()
 })
+
+test('an event loop that was blocked longer than any deadline keeps its connections', async () => {
+  const { redis } = await ready({ url: server.url })
+  const heard: string[] = []
+  const gaps: number[] = []
+  const news = redis.subscriber.subscribe('news', (message) => void heard.push(message), { onGap: () => gaps.push(1) })
+  expect(await news.ready()).toBe(true)
+  const identify = () => redis.execute('id', (client) => client.client('ID'))
+  const before = await identify()
+  for (let round = 0; round < 3; round++) {
+    const asked = redis.attempt(
+      'echo',
+      (client) => client.echo('here'),
+      () => 'fallback',
+    )
+    await sleep(1)
+    const until = performance.now() + 1300
+    while (performance.now() < until);
+    expect(await asked).toBe('here')
+  }
+  expect(await identify()).toBe(before)
+  await server.client().publish('news', 'after')
+  await eventually(() => heard.length === 1)
+  expect(gaps).toEqual([])
+})
+
+test('a connection on which the server has gone silent is replaced in about a second, without any traffic', async () => {
+  const { redis } = await ready({ url: proxy.url })
+  proxy.blackhole()
+  await redis.attempt(
+    'get',
+    (client) => client.get('a'),
+    () => null,
+  )
+  await eventually(() => redis.state === 'down', { within: 4000 })
+  proxy.pass()
+  await eventually(() => redis.state === 'up', { within: 5000 })
+})

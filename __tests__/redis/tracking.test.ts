@@ -108,7 +108,7 @@ describe('client tracking', () => {
 })
 
 it('watches every master of a Cluster', async () => {
-  const cluster = await startCluster()
+  const cluster = await startCluster({ nodeTimeout: 1000 })
   const redis = createRedisManager({ cluster: { nodes: cluster.nodes }, logger: false })
   try {
     expect(await redis.ready(10_000)).toBe(true)

@@ -6,7 +6,7 @@ let cluster: RedisCluster
 let client: Cluster
 
 beforeAll(async () => {
-  cluster = await startCluster()
+  cluster = await startCluster({ nodeTimeout: 1000 })
   client = new Cluster(cluster.nodes)
   client.on('error', () => {})
 })

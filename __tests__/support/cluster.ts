@@ -14,8 +14,13 @@ export interface RedisCluster {
   stop(): Promise<void>
 }
 
-export async function startCluster(): Promise<RedisCluster> {
-  const servers = await startNodes(2 * masterCount)
+export interface ClusterOptions {
+  /** After how long a silent node is failed over, in ms; low only where that is wanted: a busy machine is silent too. */
+  readonly nodeTimeout?: number
+}
+
+export async function startCluster({ nodeTimeout = 10_000 }: ClusterOptions = {}): Promise<RedisCluster> {
+  const servers = await startNodes(2 * masterCount, nodeTimeout)
   const stop = async () => {
     await Promise.all(servers.map((server) => server.stop()))
   }
@@ -36,8 +41,9 @@ export async function startCluster(): Promise<RedisCluster> {
   }
 }
 
-async function startNodes(count: number): Promise<RedisServer[]> {
-  const args = ['--cluster-enabled', 'yes', '--cluster-config-file', 'nodes.conf', '--cluster-node-timeout', '1000']
+async function startNodes(count: number, nodeTimeout: number): Promise<RedisServer[]> {
+  const enabled = ['--cluster-enabled', 'yes', '--cluster-config-file', 'nodes.conf']
+  const args = [...enabled, '--cluster-node-timeout', String(nodeTimeout)]
   const started = await Promise.allSettled(
     Array.from({ length: count }, async () => startRedis({ port: await freeClusterPort(), args })),
   )

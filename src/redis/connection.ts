@@ -62,11 +62,11 @@ function open(target: Target, settings: Settings, role: ConnectionRole): RedisCl
     case 'cluster':
       return new Cluster(
         target.nodes.map(({ host, port = 6379 }) => ({ host, port })),
-        { ...clusterOptions(settings, role), redisOptions: { ...nodeOptions(options, role), ...credentials(target) } },
+        { ...clusterOptions(settings, role), redisOptions: { ...options, ...credentials(target) } },
       )
     case 'borrowed':
       return isCluster(target.client)
-        ? target.client.duplicate([], { ...clusterOptions(settings, role), redisOptions: nodeOptions(options, role) })
+        ? target.client.duplicate([], { ...clusterOptions(settings, role), redisOptions: options })
         : target.client.duplicate(options)
     case 'none':
       throw new Error('no Redis is configured')
@@ -88,11 +88,6 @@ function clusterOptions({ connectTimeout }: Settings, role: ConnectionRole): Clu
   }
 }
 
-/** Node clients force their own offline queue, so here only commandTimeout bounds a hung node. */
-function nodeOptions(options: Shared, role: ConnectionRole): Shared {
-  return { ...options, commandTimeout: role === 'blocking' || role === 'worker' ? undefined : 500 }
-}
-
 function optionsFor({ connectTimeout }: Settings, role: ConnectionRole): Shared {
   return {
     connectionName: `holdfast:${role}`,
@@ -103,8 +98,9 @@ function optionsFor({ connectTimeout }: Settings, role: ConnectionRole): Shared 
     autoResendUnfulfilledCommands: false,
     autoResubscribe: false,
     connectTimeout,
-    // The only watchdog that sees a server which accepts connections and then says nothing.
-    socketTimeout: role === 'blocking' ? undefined : Math.max(connectTimeout, 1000),
+    // A backstop: these timers of ioredis fire before the socket is read, so that an event loop that was blocked for as
+    // long would lose a healthy connection. The owners of connections notice a silent server sooner, and fairly.
+    socketTimeout: role === 'blocking' ? undefined : Math.max(connectTimeout, 5000),
     commandTimeout: undefined,
     retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt - 1, 3), 400) + Math.floor(Math.random() * 50),
     reconnectOnError: (error) => (/^(READONLY|LOADING|MASTERDOWN)/.test(error.message) ? 1 : false),

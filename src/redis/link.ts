@@ -1,3 +1,4 @@
+import type { Redis } from 'ioredis'
 import type { Emitter } from '../shared/emitter.js'
 import type { EventCatalogue } from '../shared/events.js'
 import type { Logger } from '../shared/logger.js'
@@ -9,8 +10,8 @@ import { NOT_MASTER, probe } from './probe.js'
 
 export interface LinkOptions {
   readonly client: RedisClient | undefined
-  /** Looks the server up again; not for a client that is borrowed. */
-  readonly reconnect: (() => void) | undefined
+  /** The client is the caller's own: its connections are not ours to close. */
+  readonly borrowed: boolean
   readonly deadline: number
   readonly connectTimeout: number
   readonly probeInterval: number
@@ -18,6 +19,9 @@ export interface LinkOptions {
   readonly events: Emitter<EventCatalogue>
   readonly logger: Logger
 }
+
+/** A connection on which a PING stays unanswered this long is replaced: its server may be gone without a word. */
+const SILENT_MS = 1000
 
 /**
  * What is known about the connection: the client's own status joined with the breaker into one state. Every way into
@@ -145,7 +149,7 @@ export class Link {
    * further deadline that it stays unanswered counts as one more miss.
    */
   async #probe(): Promise<void> {
-    const { client, deadline } = this.#options
+    const { client, borrowed, deadline } = this.#options
     if (client === undefined || !this.#connected || this.#probing) return
     this.#probing = true
     this.#breaker = onProbe(this.#breaker)
@@ -153,15 +157,19 @@ export class Link {
     const started = performance.now()
     let answered = false
     let overdue = false
+    const silent = new Set<Redis>()
     const late = (): void => {
       if (answered || epoch !== this.epoch) return
       overdue = true
       this.#failed(`no answer within ${deadline} ms`)
+      if (borrowed || performance.now() - started < SILENT_MS) return
+      if (silent.has(client as Redis)) this.#lostBy = `no answer within ${SILENT_MS} ms`
+      for (const node of silent) node.disconnect(true)
     }
     // As in the gate: after a blocked event loop the PONG may be waiting in the socket.
     const watch = setInterval(() => setImmediate(late), deadline)
     watch.unref()
-    const failure = await probe(client, this.#askRole)
+    const failure = await probe(client, this.#askRole, silent)
     answered = true
     clearInterval(watch)
     if (epoch !== this.epoch) return
@@ -180,9 +188,9 @@ export class Link {
   /** After a failover the same name may lead to another server; until it does the state stays what it is. */
   #lookElsewhere(): void {
     this.#note(NOT_MASTER)
-    const { reconnect, probeInterval } = this.#options
-    if (reconnect === undefined) return this.#probeLater()
-    this.#timer = setTimeout(reconnect, probeInterval)
+    const { client, borrowed, probeInterval } = this.#options
+    if (borrowed) return this.#probeLater()
+    this.#timer = setTimeout(() => client?.disconnect(true), probeInterval)
     this.#timer.unref()
   }
 

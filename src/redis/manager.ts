@@ -114,7 +114,7 @@ export function createRedisManager(options: RedisManagerOptions = {}): RedisMana
     target.kind === 'none' ? undefined : target.kind === 'borrowed' ? target.client : connect(settings, 'command')
   const link = new Link({
     client,
-    reconnect: target.kind === 'borrowed' ? undefined : () => client?.disconnect(true),
+    borrowed: target.kind === 'borrowed',
     deadline: commandTimeout,
     connectTimeout: settings.connectTimeout,
     probeInterval: settings.probeInterval,

@@ -54,6 +54,7 @@ export function createSubscriber({ open, onError, onRefused }: SubscriberOptions
   let closed = false
   let interrupted = false
   let stepping = false
+  let pinging = false
   let reopen: NodeJS.Timeout | undefined
   let ping: NodeJS.Timeout | undefined
 
@@ -72,8 +73,7 @@ export function createSubscriber({ open, onError, onRefused }: SubscriberOptions
     )
     fresh.on('ready', () => {
       if (connection !== fresh) return
-      // An idle subscriber owes no replies, so only a PING arms the connection's watchdog.
-      ping = setInterval(() => fresh.ping().catch(() => {}), PING_EVERY)
+      ping = setInterval(() => watch(fresh), PING_EVERY)
       ping.unref()
       void step()
     })
@@ -83,6 +83,19 @@ export function createSubscriber({ open, onError, onRefused }: SubscriberOptions
       forget()
       reconnect()
     })
+  }
+
+  /** An idle subscriber hears nothing from a server that is gone without a word, so it asks. */
+  function watch(current: Redis): void {
+    // As in the gate: after a blocked event loop the PONG may be waiting in the socket.
+    if (pinging) return void setImmediate(() => pinging && current === connection && current.disconnect())
+    pinging = true
+    current.ping().then(
+      () => {
+        pinging = false
+      },
+      () => {},
+    )
   }
 
   function reconnect(): void {
@@ -95,6 +108,7 @@ export function createSubscriber({ open, onError, onRefused }: SubscriberOptions
   function forget(): void {
     clearInterval(ping)
     connection = undefined
+    pinging = false
     confirmed.clear()
     refused.clear()
   }

@@ -41,7 +41,11 @@ export class TrackedNode {
   /** Two calls without an answer in between mean that the connection is dead. */
   ping(): void {
     if (this.state !== 'armed') return
-    if (this.#pinging) return this.#enter('lost')
+    if (this.#pinging) {
+      // As in the gate: after a blocked event loop the PONG may be waiting in the socket.
+      setImmediate(() => this.#pinging && this.#enter('lost'))
+      return
+    }
     this.#pinging = true
     this.#options.connection.ping().then(
       () => {
