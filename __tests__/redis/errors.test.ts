@@ -12,6 +12,8 @@ import {
 const named = (name: string, message: string, more: object = {}): Error =>
   Object.assign(new Error(message), { name }, more)
 const reply = (message: string): Error => named('ReplyError', message)
+/** As servers before 7 answer, depending on who noticed. */
+const fromScript = (message: string): Error => reply(`ERR Error running script (call to f_9a1c): ${message}`)
 
 test.each<[string, unknown, string]>([
   [
@@ -37,6 +39,7 @@ test.each<[string, unknown, string]>([
     'ERR unknown command',
   ],
   ['a database that is not there', reply('ERR DB index is out of range'), 'ERR DB index is out of range'],
+  ['a type within a script', fromScript('@user_script:7: WRONGTYPE Operation against a key'), 'WRONGTYPE'],
   ['a redirection', reply('MOVED 3999 10.0.0.1:6381'), 'MOVED'],
   [
     'sentinels',
@@ -67,6 +70,8 @@ test.each<[string, unknown, string]>([
 test.each<[string, unknown, 'outage' | 'reply' | 'bug']>([
   ['LOADING', reply('LOADING Redis is loading the dataset in memory'), 'outage'],
   ['READONLY', reply("READONLY You can't write against a read only replica."), 'outage'],
+  ['READONLY of a script', fromScript('@user_script:1: @user_script: 1: -READONLY You cannot write.'), 'outage'],
+  ['OOM of a script', fromScript('@user_script:1: @user_script: 1: -OOM command not allowed.'), 'reply'],
   ['CLUSTERDOWN', reply('CLUSTERDOWN Hash slot not served'), 'outage'],
   ['BUSY', reply('BUSY Redis is busy running a script.'), 'outage'],
   ['BUSYGROUP', reply('BUSYGROUP Consumer Group name already exists'), 'reply'],

@@ -19,9 +19,17 @@ export function describe(error: unknown): string {
   return error.message.split(/\.(?: |$)|:/, 1)[0] || error.name
 }
 
+/** Servers before 7 put what a command of a script answered behind this. */
+const FROM_SCRIPT = /^ERR Error running script \(call to \w+\): (?:@\w+: ?\d+: )+-?/
+
+/** An error reply as the command that failed gave it, whether or not a script had sent that command. */
+export function replyText(message: string): string {
+  return message.replace(FROM_SCRIPT, '')
+}
+
 /** First word of an error reply: `WRONGTYPE`, `OOM`, `NOPERM`, `ERR`. */
 export function replyKind(message: string): string {
-  return /^[A-Z]+(?= |$)/.exec(message)?.[0] ?? 'ERR'
+  return /^[A-Z]+(?= |$)/.exec(replyText(message))?.[0] ?? 'ERR'
 }
 
 function describeReply(message: string): string {

@@ -1,5 +1,5 @@
 import { HoldfastError, isError, isHoldfastError } from '../shared/errors.js'
-import { replyKind, withoutArguments } from './describe.js'
+import { replyKind, replyText, withoutArguments } from './describe.js'
 
 /** Why Redis could not be used. */
 export type UnavailableReason = 'connecting' | 'down' | 'degraded' | 'closed' | 'timeout' | 'lost' | 'overloaded'
@@ -59,7 +59,7 @@ const OUTAGE_MESSAGE =
 export function classify(error: unknown): Failure {
   if (isRedisUnavailable(error)) return 'outage'
   if (!isError(error) || isHoldfastError(error)) return 'bug'
-  if (error.name === 'ReplyError') return OUTAGE_REPLY.test(error.message) ? 'outage' : 'reply'
+  if (error.name === 'ReplyError') return OUTAGE_REPLY.test(replyText(error.message)) ? 'outage' : 'reply'
   const { code } = error as NodeJS.ErrnoException
   const outage =
     OUTAGE_NAME.test(error.name) ||
