@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
 import express from 'express'
 import request from 'supertest'
-import { createMetrics, type Metrics } from '../../src/ops/index.js'
+import { createLocks } from '../../src/lock/index.js'
+import { createMetrics, type HistogramSample, type Metrics } from '../../src/ops/index.js'
 import { rateLimit } from '../../src/rate-limit/index.js'
 import { createRedisManager, type RedisManager } from '../../src/redis/index.js'
 import { responseCache } from '../../src/response-cache/index.js'
@@ -99,6 +100,41 @@ describe('createMetrics', () => {
     redis.emit('data.corrupt', { feature: 'cache', problem: 'magic' })
     expect(own.snapshot().counters.broken).toEqual([{ labels: { problem: 'magic' }, value: 1 }])
     await own.close()
+  })
+
+  it('keeps the times that outcomes carry in histograms of their own, by their outcome', () => {
+    redis.emit('lock', { outcome: 'acquired', key: 'a', fence: 1, waitedMs: 20 })
+    redis.emit('lock', { outcome: 'acquired', key: 'b', fence: 1, waitedMs: 0 })
+    redis.emit('lock', { outcome: 'timeout', key: 'c', waitedMs: 5000 })
+    redis.emit('lock', { outcome: 'lost', key: 'a', fence: 1, heldMs: 10_000, reason: 'expired' })
+    redis.emit('queue.job', { queue: 'mail', id: '1', outcome: 'completed', durationMs: 30_000 })
+    redis.emit('queue.job', { queue: 'mail', id: '2', outcome: 'dead', durationMs: 0 })
+    const { times } = metrics.snapshot()
+    expect(times.lock_wait).toMatchObject([
+      { labels: { outcome: 'acquired' }, count: 2, maxMs: 20, meanMs: 10 },
+      { labels: { outcome: 'timeout' }, count: 1, maxMs: 5000 },
+    ])
+    expect(times.lock_hold).toMatchObject([{ labels: { outcome: 'lost' }, count: 1, maxMs: 10_000 }])
+    // An attempt whose duration is not known counts, and has none.
+    expect(times.queue_attempt_duration).toMatchObject([{ labels: { queue: 'mail', outcome: 'completed' }, count: 1 }])
+    const family = metrics.families().find(({ name }) => name === 'holdfast_queue_attempt_duration_seconds')
+    const [exported] = family?.samples as HistogramSample[]
+    expect(exported).toMatchObject({ count: 1, sum: 30 })
+    const buckets = new Map(exported?.buckets)
+    expect([buckets.get(25), buckets.get(50)]).toEqual([0, 1])
+  })
+
+  it('counts and times the locks of a service that knows nothing of it', async () => {
+    const locks = createLocks({ redis })
+    await locks.withLock('report', '10s', () => new Promise((resolve) => setTimeout(resolve, 20)))
+    await locks.close()
+    const { counters, times } = metrics.snapshot()
+    expect(counters.lock_outcomes?.map(({ labels, value }) => [labels.outcome, value])).toEqual([
+      ['acquired', 1],
+      ['released', 1],
+    ])
+    expect(times.lock_wait?.[0]?.count).toBe(1)
+    expect(times.lock_hold?.[0]?.maxMs).toBeGreaterThanOrEqual(19)
   })
 
   it('refuses options it does not know', () => {

@@ -16,6 +16,19 @@ export interface CountedEvent<Event> {
   readonly known?: readonly Readonly<Partial<Record<NamesOf<Event>, string>>>[] | undefined
   /** What one event adds. @default 1 */
   readonly amount?: ((event: Event) => number) | undefined
+  /** Times that the event carries. */
+  readonly times?: readonly TimedEvent<Event>[] | undefined
+}
+
+/** How a time in an event becomes a histogram. */
+export interface TimedEvent<Event> {
+  /** In the catalogue of metrics: `holdfast_<name>_seconds`. */
+  readonly name: string
+  readonly help: string
+  /** As the labels of {@link CountedEvent}. */
+  readonly labels?: readonly NamesOf<Event>[] | undefined
+  /** In milliseconds; `undefined` where this event has none. */
+  readonly ms: (event: Event) => number | undefined
 }
 
 export type CountedEvents = { readonly [Type in keyof EventCatalogue]?: CountedEvent<EventCatalogue[Type]> }
@@ -84,7 +97,25 @@ export const COUNTED: CountedEvents = {
     help: 'What detectors found.',
     labels: ['detector', 'enforced'],
   },
-  lock: { name: 'lock_outcomes', help: 'Locks taken, given back and lost.', labels: ['outcome', 'reason'] },
+  lock: {
+    name: 'lock_outcomes',
+    help: 'Locks taken, given back and lost.',
+    labels: ['outcome', 'reason'],
+    times: [
+      {
+        name: 'lock_wait',
+        help: 'Time spent waiting for locks, by whether they were taken in the end.',
+        labels: ['outcome'],
+        ms: (event) => ('waitedMs' in event ? event.waitedMs : undefined),
+      },
+      {
+        name: 'lock_hold',
+        help: 'Time for which locks were held, by how that ended.',
+        labels: ['outcome'],
+        ms: (event) => ('heldMs' in event ? event.heldMs : undefined),
+      },
+    ],
+  },
   'notifications.stream': {
     name: 'notification_streams',
     help: 'Event streams opened, closed, refused and interrupted.',
@@ -92,7 +123,20 @@ export const COUNTED: CountedEvents = {
   },
   'pubsub.invalid': { name: 'pubsub_invalid_messages', help: 'Messages that were not given to their handler.' },
   'pubsub.gap': { name: 'pubsub_gaps', help: 'Interruptions during which messages may have been missed.' },
-  'queue.job': { name: 'queue_attempts', help: 'Attempts at jobs, by how they ended.', labels: ['queue', 'outcome'] },
+  'queue.job': {
+    name: 'queue_attempts',
+    help: 'Attempts at jobs, by how they ended.',
+    labels: ['queue', 'outcome'],
+    times: [
+      {
+        name: 'queue_attempt_duration',
+        help: 'Duration of attempts at jobs, by how they ended.',
+        labels: ['queue', 'outcome'],
+        // 0 where it is not known.
+        ms: ({ durationMs }) => durationMs || undefined,
+      },
+    ],
+  },
   'queue.lost': {
     name: 'queue_jobs_lost',
     help: 'Jobs that waited for Redis in a process that ended.',

@@ -1,6 +1,9 @@
 import type { FeatureStatus, RedisManager, StatusSource } from '../../redis/index.js'
 import type { Counter } from './counters.js'
-import type { Operation, Operations } from './operations.js'
+import type { Histogram } from './histogram.js'
+import type { Operations } from './operations.js'
+import type { Labels } from './series.js'
+import type { Timer } from './timers.js'
 
 /** One metric in every number it has now: the neutral form that the Prometheus and OpenTelemetry adapters read. */
 export type MetricFamily =
@@ -13,33 +16,37 @@ interface FamilyHead {
 }
 
 export interface MetricSample {
-  readonly labels: Readonly<Record<string, string>>
+  readonly labels: Labels
   readonly value: number
 }
 
 export interface HistogramSample {
-  readonly labels: Readonly<Record<string, string>>
+  readonly labels: Labels
   /** `[upper bound in seconds, how many were at most that]`, ascending, without the last one, which is `count`. */
   readonly buckets: readonly (readonly [le: number, count: number])[]
   readonly count: number
   readonly sum: number
 }
 
-const EXPORTED_MS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000]
+const CALLS_MS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000]
+/** Of what waits and works: from a millisecond to a minute and more. */
+const WORK_MS = [1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000]
 const MAX_STATUS_FAMILIES = 200
 
 export interface FamilyInput {
   readonly redis: Pick<RedisManager, 'available' | 'sources'>
   readonly calls: Operations
   readonly measured: Operations
-  readonly counters: Iterable<Counter>
+  readonly counters: ReadonlyMap<string, Counter>
+  readonly timers: ReadonlyMap<string, Timer>
   /** Fleet writes that were given up, where the fleet is on. */
   readonly lost: number | undefined
 }
 
-export function familiesOf({ redis, calls, measured, counters, lost }: FamilyInput): MetricFamily[] {
-  const counted = [...counters]
-  const overflow = counted.reduce((sum, counter) => sum + counter.overflow, calls.overflow + measured.overflow)
+export function familiesOf({ redis, calls, measured, counters, timers, lost }: FamilyInput): MetricFamily[] {
+  const counted = [...counters.values()]
+  const timed = [...timers.values()]
+  const overflow = [calls, measured, ...counted, ...timed].reduce((sum, each) => sum + each.overflow, 0)
   return [
     gauge('holdfast_redis_up', 'Whether Redis is in use (1) or passed by (0).', redis.available ? 1 : 0),
     ...operationFamilies('holdfast_redis_call', 'calls to Redis', calls),
@@ -50,6 +57,14 @@ export function familiesOf({ redis, calls, measured, counters, lost }: FamilyInp
         help: each.help,
         type: 'counter',
         samples: each.samples(),
+      }),
+    ),
+    ...timed.map(
+      (each): MetricFamily => ({
+        name: `holdfast_${each.name}_seconds`,
+        help: each.help,
+        type: 'histogram',
+        samples: each.histograms().map(({ labels, value }) => histogramOf(labels, value, WORK_MS)),
       }),
     ),
     {
@@ -90,15 +105,15 @@ function operationFamilies(name: string, what: string, operations: Operations): 
       name: `${name}_duration_seconds`,
       help: `Duration of ${what} that were made.`,
       type: 'histogram',
-      samples: all.map(([operation, it]) => histogramOf(operation, it)),
+      samples: all.map(([operation, { times }]) => histogramOf({ operation }, times, CALLS_MS)),
     },
   ]
 }
 
-function histogramOf(operation: string, { times }: Operation): HistogramSample {
+function histogramOf(labels: Labels, times: Histogram, bounds: readonly number[]): HistogramSample {
   return {
-    labels: { operation },
-    buckets: EXPORTED_MS.map((ms) => [ms / 1000, times.atMost(ms)] as const),
+    labels,
+    buckets: bounds.map((ms) => [ms / 1000, times.atMost(ms)] as const),
     count: times.count,
     sum: times.sumMs / 1000,
   }

@@ -3,13 +3,14 @@ import { type Duration, toMs } from '../../shared/duration.js'
 import { HoldfastError } from '../../shared/errors.js'
 import type { EventCatalogue } from '../../shared/events.js'
 import { checkOptions, requireOptions } from '../../shared/options.js'
-import { COUNTED, type CountedEvent } from './counted.js'
+import { COUNTED, type CountedEvent, type TimedEvent } from './counted.js'
 import { Counter, type CounterSample } from './counters.js'
 import { familiesOf, type MetricFamily } from './families.js'
 import { createFleet, type Fleet, type FleetStats } from './fleet.js'
 import { type OperationOutcome, type OperationStats, Operations } from './operations.js'
 import { type FleetOptions, fleetRules, type MetricsOptions, metricsRules } from './options.js'
 import { hitRatiosOf, statusOf } from './ratios.js'
+import { Timer, type TimerSample } from './timers.js'
 
 /** Everything counted since `since`, in this process. */
 export interface MetricsSnapshot {
@@ -22,6 +23,8 @@ export interface MetricsSnapshot {
   readonly measured: Readonly<Record<string, OperationStats>>
   /** Outcomes of features, by counter. */
   readonly counters: Readonly<Record<string, readonly CounterSample[]>>
+  /** Times that outcomes carry, such as how long locks were waited for, by histogram. */
+  readonly times: Readonly<Record<string, readonly TimerSample[]>>
   /** hit ÷ (hit + stale + miss) of every counter that knows hits, from 0 to 1. */
   readonly hitRatios: Readonly<Record<string, number>>
 }
@@ -71,6 +74,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const calls = new Operations(maxOperations)
   const measured = new Operations(maxOperations)
   const counters = new Map<string, Counter>()
+  const timers = new Map<string, Timer>()
   const fleet = fleetOption === false ? undefined : openFleet(fleetOption === true ? {} : fleetOption)
   const since = new Date()
 
@@ -86,15 +90,26 @@ export function createMetrics(options: MetricsOptions): Metrics {
   ]
 
   function count<Type extends keyof EventCatalogue>(type: Type, row: CountedEvent<EventCatalogue[Type]>): () => void {
-    const { name, help, labels = [], constant, known = labels.length === 0 ? [{}] : [], amount } = row
+    const { name, help, labels = [], constant, known = labels.length === 0 ? [{}] : [], amount, times = [] } = row
     const made = new Counter(name, help, [...Object.keys(constant ?? {}), ...labels], maxSeries)
     const counter = counters.get(name) ?? made
     counters.set(name, counter)
     for (const set of known) counter.count({ ...set, ...constant }, 0)
+    const timed = times.map(time)
     return redis.on(type, (event) => {
       const labelled = constant === undefined ? event : { ...event, ...constant }
       counter.count(labelled as unknown as Readonly<Record<string, unknown>>, amount?.(event) ?? 1)
+      for (const record of timed) record(event)
     })
+  }
+
+  function time<Event>({ name, help, labels = [], ms }: TimedEvent<Event>): (event: Event) => void {
+    const timer = timers.get(name) ?? new Timer(name, help, labels, maxSeries)
+    timers.set(name, timer)
+    return (event) => {
+      const duration = ms(event)
+      if (duration !== undefined) timer.record(event as Readonly<Record<string, unknown>>, duration)
+    }
   }
 
   function openFleet(given: FleetOptions): Fleet {
@@ -118,14 +133,16 @@ export function createMetrics(options: MetricsOptions): Metrics {
     },
     observe,
     snapshot() {
-      const counted = [...counters.values()].map((each) => [each.name, each.samples()] as const)
+      const samplesOf = <Sample>(all: ReadonlyMap<string, { samples(): Sample[] }>): Record<string, Sample[]> =>
+        Object.fromEntries([...all].map(([name, each]) => [name, each.samples()]))
       return {
         at: new Date(),
         since,
         redis: { state: redis.state },
         operations: calls.stats(),
         measured: measured.stats(),
-        counters: Object.fromEntries(counted),
+        counters: samplesOf(counters),
+        times: samplesOf(timers),
         hitRatios: hitRatiosOf(counters.values()),
       }
     },
@@ -134,7 +151,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
       return fleet.read(toMs(last))
     },
     flush: async () => fleet?.flush() ?? true,
-    families: () => familiesOf({ redis, calls, measured, counters: counters.values(), lost: fleet?.lost }),
+    families: () => familiesOf({ redis, calls, measured, counters, timers, lost: fleet?.lost }),
     close() {
       closing ??= (async () => {
         for (const off of offs) off()

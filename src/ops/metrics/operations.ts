@@ -1,8 +1,8 @@
 import type { RedisCall } from '../../redis/index.js'
-import { Histogram } from './histogram.js'
+import { Histogram, type TimeStats } from './histogram.js'
 
 /** Counts and times of one operation. Times are of the calls that were made: a refused one took none. */
-export interface OperationStats {
+export interface OperationStats extends TimeStats {
   readonly calls: number
   readonly ok: number
   readonly errors: number
@@ -11,12 +11,6 @@ export interface OperationStats {
   readonly refused: number
   /** ok ÷ calls, from 0 to 1. */
   readonly successRate: number
-  readonly meanMs: number
-  /** Percentiles are within 6 %. */
-  readonly p50Ms: number
-  readonly p95Ms: number
-  readonly p99Ms: number
-  readonly maxMs: number
 }
 
 export type OperationOutcome = RedisCall['outcome']
@@ -51,11 +45,7 @@ export class Operation {
       timeouts: timeout,
       refused,
       successRate: calls === 0 ? 1 : ok / calls,
-      meanMs: times.count === 0 ? 0 : times.sumMs / times.count,
-      p50Ms: times.quantile(0.5),
-      p95Ms: times.quantile(0.95),
-      p99Ms: times.quantile(0.99),
-      maxMs: times.maxMs,
+      ...times.stats(),
     }
   }
 }
