@@ -1,22 +1,15 @@
-import { afterAll, beforeAll, describe, it } from '@jest/globals'
-import { createRedisManager, type RedisManager } from 'holdfast'
+import { describe, it } from '@jest/globals'
+import type { RedisManager } from 'holdfast'
 import request from 'supertest'
 import { createApp } from '../../examples/01-first-steps/app.js'
 import { eventually } from '../support/eventually.js'
-import { type RedisServer, startRedis } from '../support/redis-server.js'
+import { useRedis } from '../support/use-redis.js'
 
 describe('the first example', () => {
-  let server: RedisServer
   let redis: RedisManager
 
-  beforeAll(async () => {
-    server = await startRedis()
-    redis = createRedisManager({ url: server.url, logger: false })
-    await redis.ready()
-  })
-  afterAll(async () => {
-    await redis.close()
-    await server.stop()
+  useRedis((own) => {
+    redis = own.redis
   })
 
   it('answers MISS, then HIT, then MISS again after a change', async () => {

@@ -1,23 +1,16 @@
-import { afterAll, beforeAll, expect, it } from '@jest/globals'
+import { expect, it } from '@jest/globals'
 import type { Express } from 'express'
 import request from 'supertest'
 import { createApp } from '../../examples/02-response-cache/app.js'
-import { createRedisManager, type RedisManager } from '../../src/index.js'
-import { type RedisServer, startRedis } from '../support/redis-server.js'
+import type { RedisManager } from '../../src/index.js'
+import { useRedis } from '../support/use-redis.js'
 
-let server: RedisServer
 let redis: RedisManager
 let app: Express
 
-beforeAll(async () => {
-  server = await startRedis()
-  redis = createRedisManager({ url: server.url, logger: false })
-  await redis.ready()
+useRedis((own) => {
+  redis = own.redis
   app = createApp(redis)
-})
-afterAll(async () => {
-  await redis.close()
-  await server.stop()
 })
 
 const stateOf = async (path: string, headers = {}): Promise<unknown> =>

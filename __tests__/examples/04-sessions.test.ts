@@ -1,26 +1,24 @@
-import { afterAll, beforeAll, expect, it } from '@jest/globals'
+import { expect, it } from '@jest/globals'
 import type { Express } from 'express'
 import request from 'supertest'
 import { createApp } from '../../examples/04-sessions/app.js'
-import { createRedisManager, type RedisManager } from '../../src/redis/index.js'
+import type { RedisManager } from '../../src/redis/index.js'
 import { eventually } from '../support/eventually.js'
-import { type RedisServer, startRedis } from '../support/redis-server.js'
+import type { RedisServer } from '../support/redis-server.js'
+import { useRedis } from '../support/use-redis.js'
 
 let server: RedisServer
 let redis: RedisManager
 let app: Express
 
-beforeAll(async () => {
-  server = await startRedis()
-  redis = createRedisManager({ url: server.url, logger: false, commandTimeout: 500 })
-  await redis.ready()
-  app = createApp(redis)
-})
-afterAll(async () => {
-  server.resume()
-  await redis.close()
-  await server.stop()
-})
+useRedis(
+  (own) => {
+    server = own.server
+    redis = own.redis
+    app = createApp(redis)
+  },
+  { manager: { commandTimeout: 500 } },
+)
 
 const LAPTOP = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0'
 const PHONE =

@@ -1,9 +1,10 @@
-import { afterAll, beforeAll, beforeEach, expect, it } from '@jest/globals'
+import { beforeEach, expect, it } from '@jest/globals'
 import type { Express } from 'express'
 import request from 'supertest'
 import { type Catalogue, createApp } from '../../examples/06-cache/app.js'
-import { type Cache, createRedisManager, type RedisManager } from '../../src/index.js'
-import { type RedisServer, startRedis } from '../support/redis-server.js'
+import type { Cache, RedisManager } from '../../src/index.js'
+import type { RedisServer } from '../support/redis-server.js'
+import { useRedis } from '../support/use-redis.js'
 
 let server: RedisServer
 let redis: RedisManager
@@ -25,17 +26,14 @@ function catalogueOf(tenant: string): Catalogue {
   }
 }
 
-beforeAll(async () => {
-  server = await startRedis()
-  redis = createRedisManager({ url: server.url, logger: false })
-  await redis.ready()
-  app = createApp(redis, catalogueOf)
-})
-afterAll(async () => {
-  ;(app.locals.cache as Cache).close()
-  await redis.close()
-  await server.stop()
-})
+useRedis(
+  (own) => {
+    server = own.server
+    redis = own.redis
+    app = createApp(redis, catalogueOf)
+  },
+  { close: () => (app.locals.cache as Cache).close() },
+)
 beforeEach(async () => {
   await server.client().flushall()
   calls = []

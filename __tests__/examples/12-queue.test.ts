@@ -1,12 +1,13 @@
-import { afterAll, beforeAll, expect, it } from '@jest/globals'
+import { expect, it } from '@jest/globals'
 import type { Express } from 'express'
 import request from 'supertest'
 import { createApp, createMails, type Mail } from '../../examples/12-queue/app.js'
 import { startWorker } from '../../examples/12-queue/worker.js'
-import { createRedisManager, type RedisManager } from '../../src/index.js'
+import type { RedisManager } from '../../src/index.js'
 import type { Queue } from '../../src/queue/index.js'
 import { eventually } from '../support/eventually.js'
-import { type RedisServer, startRedis } from '../support/redis-server.js'
+import type { RedisServer } from '../support/redis-server.js'
+import { useRedis } from '../support/use-redis.js'
 
 let server: RedisServer
 let redis: RedisManager
@@ -15,23 +16,20 @@ let app: Express
 const delivered: string[] = []
 let broken = 0
 
-beforeAll(async () => {
-  server = await startRedis()
-  redis = createRedisManager({ url: server.url, logger: false, commandTimeout: 2000 })
-  await redis.ready()
-  mails = createMails(redis)
-  app = createApp(redis, mails)
-  await eventually(() => mails.counts(), within)
-  startWorker(redis, mails, async ({ to }) => {
-    if (broken-- > 0) throw new Error('busy')
-    delivered.push(to)
-  })
-})
-afterAll(async () => {
-  await mails.close('1s')
-  await redis.close()
-  await server.stop()
-})
+useRedis(
+  async (own) => {
+    server = own.server
+    redis = own.redis
+    mails = createMails(redis)
+    app = createApp(redis, mails)
+    await eventually(() => mails.counts(), within)
+    startWorker(redis, mails, async ({ to }) => {
+      if (broken-- > 0) throw new Error('busy')
+      delivered.push(to)
+    })
+  },
+  { close: () => mails.close('1s') },
+)
 
 const within = { within: 10_000 }
 const post = (body: object) => request(app).post('/mails').send(body)

@@ -1,21 +1,17 @@
-import { afterAll, beforeAll, expect, it } from '@jest/globals'
+import { expect, it } from '@jest/globals'
 import request from 'supertest'
 import { createApp } from '../../examples/13-locks/app.js'
-import { createRedisManager, type RedisManager } from '../../src/index.js'
+import type { RedisManager } from '../../src/index.js'
 import { eventually } from '../support/eventually.js'
-import { type RedisServer, startRedis } from '../support/redis-server.js'
+import type { RedisServer } from '../support/redis-server.js'
+import { useRedis } from '../support/use-redis.js'
 
 let server: RedisServer
 let redis: RedisManager
 
-beforeAll(async () => {
-  server = await startRedis()
-  redis = createRedisManager({ url: server.url, logger: false })
-  await redis.ready()
-})
-afterAll(async () => {
-  await redis.close()
-  await server.stop()
+useRedis((own) => {
+  server = own.server
+  redis = own.redis
 })
 
 it('runs each month once at a time, over two processes, and three uploads at a time', async () => {

@@ -1,24 +1,20 @@
-import { afterAll, beforeAll, expect, it } from '@jest/globals'
+import { expect, it } from '@jest/globals'
 import type { Express } from 'express'
 import request from 'supertest'
 import { createApp } from '../../examples/14-leaderboard/app.js'
-import { createRedisManager, type RedisManager } from '../../src/index.js'
+import type { RedisManager } from '../../src/index.js'
 import { eventually } from '../support/eventually.js'
-import { type RedisServer, startRedis } from '../support/redis-server.js'
+import type { RedisServer } from '../support/redis-server.js'
+import { useRedis } from '../support/use-redis.js'
 
 let server: RedisServer
 let redis: RedisManager
 let app: Express
 
-beforeAll(async () => {
-  server = await startRedis()
-  redis = createRedisManager({ url: server.url, logger: false })
-  await redis.ready()
+useRedis((own) => {
+  server = own.server
+  redis = own.redis
   app = createApp(redis)
-})
-afterAll(async () => {
-  await redis.close()
-  await server.stop()
 })
 
 it('counts points, shows a player among its neighbours, and refuses what is no number', async () => {

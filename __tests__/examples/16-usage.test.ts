@@ -1,25 +1,23 @@
-import { afterAll, beforeAll, expect, it } from '@jest/globals'
+import { expect, it } from '@jest/globals'
 import request from 'supertest'
 import { createApp } from '../../examples/16-usage/app.js'
-import { createRedisManager, type RedisManager } from '../../src/index.js'
+import type { RedisManager } from '../../src/index.js'
 import { eventually } from '../support/eventually.js'
-import { type RedisServer, startRedis } from '../support/redis-server.js'
+import type { RedisServer } from '../support/redis-server.js'
+import { useRedis } from '../support/use-redis.js'
 
 let server: RedisServer
 let redis: RedisManager
 let app: ReturnType<typeof createApp>
 
-beforeAll(async () => {
-  server = await startRedis()
-  redis = createRedisManager({ url: server.url, logger: false, commandTimeout: '1s' })
-  await redis.ready()
-  app = createApp(redis)
-})
-afterAll(async () => {
-  await app.usage.close()
-  await redis.close()
-  await server.stop()
-})
+useRedis(
+  (own) => {
+    server = own.server
+    redis = own.redis
+    app = createApp(redis)
+  },
+  { close: () => app.usage.close() },
+)
 
 const search = async (key: string, plan = 'free'): Promise<number> =>
   (await request(app).get('/search').set({ 'X-Api-Key': key, 'X-Plan': plan })).status

@@ -1,15 +1,16 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { beforeAll, describe, expect, it } from '@jest/globals'
 import { parser } from '@prometheus-io/lezer-promql'
 import request from 'supertest'
 import { createApp, type ObservedApp } from '../../examples/17-observability/app.js'
 import { createCache } from '../../src/cache/index.js'
-import { createRedisManager, type RedisManager, rateLimit, securityLog } from '../../src/index.js'
+import { type RedisManager, rateLimit, securityLog } from '../../src/index.js'
 import type { MonitorAlert } from '../../src/ops/index.js'
 import { redisSession } from '../../src/session/index.js'
 import { eventually } from '../support/eventually.js'
-import { type RedisServer, startRedis } from '../support/redis-server.js'
+import type { RedisServer } from '../support/redis-server.js'
+import { useRedis } from '../support/use-redis.js'
 
 const folder = join(__dirname, '..', '..', 'examples', '17-observability')
 
@@ -18,21 +19,17 @@ let redis: RedisManager
 let observed: ObservedApp
 const paged: MonitorAlert[] = []
 
-beforeAll(async () => {
-  server = await startRedis({ args: ['--maxmemory', '100mb'] })
-  // A loaded machine is no outage.
-  redis = createRedisManager({ commandTimeout: 1000, url: server.url, logger: false })
-  await redis.ready()
-  observed = createApp(redis, (alert) => void paged.push(alert))
-  // Shares of features are sampled once a minute: there must be something to share.
-  await get('/products')
-  await eventually(async () => (await server.client().keys('*:responses:*')).length > 0)
-})
-afterAll(async () => {
-  await observed.close()
-  await redis.close()
-  await server.stop()
-})
+useRedis(
+  async (own) => {
+    server = own.server
+    redis = own.redis
+    observed = createApp(redis, (alert) => void paged.push(alert))
+    // Shares of features are sampled once a minute: there must be something to share.
+    await get('/products')
+    await eventually(async () => (await server.client().keys('*:responses:*')).length > 0)
+  },
+  { server: { args: ['--maxmemory', '100mb'] }, manager: { commandTimeout: 1000 }, close: () => observed.close() },
+)
 
 const get = (path: string) => request(observed.app).get(path)
 

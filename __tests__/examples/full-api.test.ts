@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
+import { beforeEach, describe, expect, it } from '@jest/globals'
 import type { Express } from 'express'
 import session from 'express-session'
 import { createRedisManager, type RedisManager } from 'holdfast'
@@ -7,7 +7,8 @@ import request from 'supertest'
 import { createApp } from '../../examples/10-full-api/app.js'
 import { describeDegradation } from '../contract/degradation.js'
 import { eventually } from '../support/eventually.js'
-import { type RedisServer, startRedis } from '../support/redis-server.js'
+import type { RedisServer } from '../support/redis-server.js'
+import { useRedis } from '../support/use-redis.js'
 
 const secret = 'a secret for tests only'
 const quiet = (): void => {}
@@ -17,18 +18,13 @@ describe('the full API', () => {
   let redis: RedisManager
   let app: Express
 
-  beforeAll(async () => {
-    server = await startRedis()
-    redis = createRedisManager({ url: server.url, logger: false })
-    await redis.ready()
+  useRedis((own) => {
+    server = own.server
+    redis = own.redis
   })
   beforeEach(async () => {
     await server.client().flushall()
     app = createApp({ redis, sessions: redisSession({ redis, secret }), sink: quiet })
-  })
-  afterAll(async () => {
-    await redis.close()
-    await server.stop()
   })
 
   const logIn = async () => {

@@ -1,30 +1,23 @@
-import { afterAll, beforeAll, expect, it } from '@jest/globals'
+import { expect, it } from '@jest/globals'
 import type { Express } from 'express'
 import request from 'supertest'
 import { createApp } from '../../examples/05-security-log/app.js'
-import { createRedisManager, type RedisManager, type SecurityAlert } from '../../src/index.js'
+import type { RedisManager, SecurityAlert } from '../../src/index.js'
 import { eventually } from '../support/eventually.js'
-import { type RedisServer, startRedis } from '../support/redis-server.js'
+import { useRedis } from '../support/use-redis.js'
 
-let server: RedisServer
 let redis: RedisManager
 let app: Express
 const alerts: SecurityAlert[] = []
 
-beforeAll(async () => {
-  server = await startRedis()
-  redis = createRedisManager({ url: server.url, logger: false, commandTimeout: 1000 })
-  await redis.ready()
+useRedis((own) => {
+  redis = own.redis
   app = createApp(redis, {
     secret: 'a secret for tests only',
     signingKey: 'a signing key for tests only, of 32 characters',
     onAlert: (alert) => void alerts.push(alert),
     sink: () => {},
   })
-})
-afterAll(async () => {
-  await redis.close()
-  await server.stop()
 })
 
 const logIn = (from: string, email: unknown, password: unknown, cookie = '') =>

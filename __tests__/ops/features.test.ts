@@ -1,24 +1,17 @@
-import { afterAll, beforeAll, expect, it } from '@jest/globals'
+import { expect, it } from '@jest/globals'
 import express from 'express'
 import { createCache } from 'holdfast/cache'
 import { health } from 'holdfast/ops'
 import { createRateLimiter } from 'holdfast/rate-limit'
 import { securityLog } from 'holdfast/security'
 import request from 'supertest'
-import { createRedisManager, type RedisManager } from '../../src/redis/index.js'
-import { type RedisServer, startRedis } from '../support/redis-server.js'
+import type { RedisManager } from '../../src/redis/index.js'
+import { useRedis } from '../support/use-redis.js'
 
-let server: RedisServer
 let redis: RedisManager
 
-beforeAll(async () => {
-  server = await startRedis()
-  redis = createRedisManager({ url: server.url, logger: false })
-  await redis.ready()
-})
-afterAll(async () => {
-  await redis.close()
-  await server.stop()
+useRedis((own) => {
+  redis = own.redis
 })
 
 it('shows what features say of themselves, until they are closed', async () => {

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals'
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals'
 import express, { type Express } from 'express'
 import request from 'supertest'
 import { type HealthOptions, type HealthReport, health } from '../../src/ops/index.js'
@@ -7,24 +7,22 @@ import { startCluster } from '../support/cluster.js'
 import { eventually } from '../support/eventually.js'
 import { startProxy } from '../support/proxy.js'
 import { type RedisServer, startRedis } from '../support/redis-server.js'
+import { useRedis } from '../support/use-redis.js'
 
 let server: RedisServer
 let redis: RedisManager
 const offs: (() => void)[] = []
 
-beforeAll(async () => {
-  server = await startRedis()
-  // A loaded machine is no outage.
-  redis = createRedisManager({ commandTimeout: 1000, url: server.url, logger: false, keyPrefix: 'shop' })
-  await redis.ready()
-})
+useRedis(
+  (own) => {
+    server = own.server
+    redis = own.redis
+  },
+  { manager: { commandTimeout: 1000, keyPrefix: 'shop' } },
+)
 beforeEach(() => server.client().flushall())
 afterEach(() => {
   for (const off of offs.splice(0)) off()
-})
-afterAll(async () => {
-  await redis.close()
-  await server.stop()
 })
 
 const operator = { details: () => true }

@@ -1,26 +1,24 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { describe, expect, it } from '@jest/globals'
 import express, { type Express } from 'express'
 import express4 from 'express4'
 import request from 'supertest'
 import { type HealthOptions, health } from '../../src/ops/index.js'
 import { createRedisManager, type RedisManager } from '../../src/redis/index.js'
-import { type RedisServer, startRedis } from '../support/redis-server.js'
+import type { RedisServer } from '../support/redis-server.js'
+import { useRedis } from '../support/use-redis.js'
 
 let server: RedisServer
 let redis: RedisManager
 let absent: RedisManager
 
-beforeAll(async () => {
-  server = await startRedis()
-  // A loaded machine is no outage.
-  redis = createRedisManager({ commandTimeout: 1000, url: server.url, logger: false })
-  absent = createRedisManager({ env: {}, logger: false })
-  await redis.ready()
-})
-afterAll(async () => {
-  await Promise.all([redis.close(), absent.close()])
-  await server.stop()
-})
+useRedis(
+  (own) => {
+    server = own.server
+    redis = own.redis
+    absent = createRedisManager({ env: {}, logger: false })
+  },
+  { close: () => absent.close() },
+)
 
 const appWith = (options: Partial<HealthOptions> = {}): Express =>
   express().use('/health', health({ redis, ...options }))

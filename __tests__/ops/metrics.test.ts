@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import express from 'express'
 import request from 'supertest'
 import { createLocks } from '../../src/lock/index.js'
@@ -8,29 +8,22 @@ import { rateLimit } from '../../src/rate-limit/index.js'
 import { createRedisManager, type RedisManager } from '../../src/redis/index.js'
 import { responseCache } from '../../src/response-cache/index.js'
 import { eventually } from '../support/eventually.js'
-import { type RedisServer, startRedis } from '../support/redis-server.js'
+import type { RedisServer } from '../support/redis-server.js'
+import { useRedis } from '../support/use-redis.js'
 
 let server: RedisServer
 let redis: RedisManager
 let metrics: Metrics
 
-beforeAll(async () => {
-  server = await startRedis()
+useRedis((own) => {
+  server = own.server
+  redis = own.redis
 })
 beforeEach(async () => {
-  await metrics?.close()
-  await redis?.close()
   await server.client().flushall()
-  // A loaded machine is no outage.
-  redis = createRedisManager({ url: server.url, logger: false, commandTimeout: 1000 })
   metrics = createMetrics({ redis })
-  await redis.ready()
 })
-afterAll(async () => {
-  await metrics.close()
-  await redis.close()
-  await server.stop()
-})
+afterEach(() => metrics.close())
 
 describe('createMetrics', () => {
   it('counts and times the operations of middlewares that know nothing of it', async () => {
@@ -117,8 +110,9 @@ describe('createMetrics', () => {
     expect(times.lock_hold).toMatchObject([{ labels: { outcome: 'lost' }, count: 1, maxMs: 10_000 }])
     // An attempt whose duration is not known counts, and has none.
     expect(times.queue_attempt_duration).toMatchObject([{ labels: { queue: 'mail', outcome: 'completed' }, count: 1 }])
-    const family = metrics.families().find(({ name }) => name === 'holdfast_queue_attempt_duration_seconds')
-    const [exported] = family?.samples as HistogramSample[]
+    const [exported] = metrics.families().flatMap(({ name, samples }) => {
+      return name === 'holdfast_queue_attempt_duration_seconds' ? (samples as HistogramSample[]) : []
+    })
     expect(exported).toMatchObject({ count: 1, sum: 30 })
     const buckets = new Map(exported?.buckets)
     expect([buckets.get(25), buckets.get(50)]).toEqual([0, 1])

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals'
+import { afterEach, describe, expect, it } from '@jest/globals'
 import { context, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import {
@@ -11,7 +11,7 @@ import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '
 import { createMetrics } from '../../src/ops/index.js'
 import { type OpenTelemetry, openTelemetry } from '../../src/ops/opentelemetry/index.js'
 import { createRedisManager, type RedisManager } from '../../src/redis/index.js'
-import { type RedisServer, startRedis } from '../support/redis-server.js'
+import { useRedis } from '../support/use-redis.js'
 
 const spans = new InMemorySpanExporter()
 const tracers = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(spans)] })
@@ -19,26 +19,24 @@ const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE)
 const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 })
 const meters = new MeterProvider({ readers: [reader] })
 
-let server: RedisServer
 let redis: RedisManager
 let telemetry: OpenTelemetry
 
-beforeAll(async () => {
-  context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
-  server = await startRedis()
-  // A loaded machine is no outage.
-  redis = createRedisManager({ url: server.url, logger: false, commandTimeout: 1000 })
-  await redis.ready()
-})
+useRedis(
+  (own) => {
+    redis = own.redis
+    context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
+  },
+  {
+    close: async () => {
+      context.disable()
+      await Promise.all([tracers.shutdown(), meters.shutdown()])
+    },
+  },
+)
 afterEach(() => {
   telemetry.close()
   spans.reset()
-})
-afterAll(async () => {
-  context.disable()
-  await Promise.all([tracers.shutdown(), meters.shutdown()])
-  await redis.close()
-  await server.stop()
 })
 
 async function collected(name: string) {

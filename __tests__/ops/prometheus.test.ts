@@ -1,28 +1,22 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { describe, expect, it } from '@jest/globals'
 import express from 'express'
 import express4 from 'express4'
 import { Counter, Registry } from 'prom-client'
 import request from 'supertest'
 import { createMetrics, type Metrics, prometheus } from '../../src/ops/index.js'
 import { createRedisManager, type RedisManager } from '../../src/redis/index.js'
-import { type RedisServer, startRedis } from '../support/redis-server.js'
+import { useRedis } from '../support/use-redis.js'
 
-let server: RedisServer
 let redis: RedisManager
 let metrics: Metrics
 
-beforeAll(async () => {
-  server = await startRedis()
-  // A loaded machine is no outage.
-  redis = createRedisManager({ url: server.url, logger: false, commandTimeout: 1000 })
-  metrics = createMetrics({ redis })
-  await redis.ready()
-})
-afterAll(async () => {
-  await metrics.close()
-  await redis.close()
-  await server.stop()
-})
+useRedis(
+  (own) => {
+    redis = own.redis
+    metrics = createMetrics({ redis })
+  },
+  { close: () => metrics.close() },
+)
 
 const scrape = async (handler = prometheus({ metrics })): Promise<string> =>
   (await request(express().get('/metrics', handler)).get('/metrics').expect(200)).text

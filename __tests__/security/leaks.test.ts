@@ -2,51 +2,51 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
-import { afterAll, beforeAll, expect, it } from '@jest/globals'
+import { expect, it } from '@jest/globals'
 import express from 'express'
 import request from 'supertest'
-import { createRedisManager, type RedisManager } from '../../src/redis/index.js'
 import { type SecurityMiddleware, securityLog } from '../../src/security/index.js'
-import { type RedisServer, startRedis } from '../support/redis-server.js'
+import type { RedisServer } from '../support/redis-server.js'
+import { useRedis } from '../support/use-redis.js'
 import { allSecrets } from './secrets.js'
 import { collect } from './support.js'
 
 let server: RedisServer
-let redis: RedisManager
 let security: SecurityMiddleware
 let hook: Server
 const sink = collect()
 const hooked: string[] = []
 const warnings: string[] = []
 
-beforeAll(async () => {
-  server = await startRedis()
-  const note = (line: string): void => void warnings.push(line)
-  redis = createRedisManager({ url: server.url, logger: { info: note, warn: note, error: note }, commandTimeout: 2000 })
-  await redis.ready()
-  hook = createServer(async (req, res) => {
-    hooked.push(await text(req))
-    res.end()
-  })
-  await new Promise<void>((resolve) => hook.listen(0, '127.0.0.1', resolve))
-  security = securityLog({
-    ...{
-      redis,
+const note = (line: string): void => void warnings.push(line)
+
+useRedis(
+  async (own) => {
+    server = own.server
+    hook = createServer(async (req, res) => {
+      hooked.push(await text(req))
+      res.end()
+    })
+    await new Promise<void>((resolve) => hook.listen(0, '127.0.0.1', resolve))
+    const url = `http://127.0.0.1:${(hook.address() as AddressInfo).port}/`
+    security = securityLog({
+      redis: own.redis,
       sink,
       secret: 'a secret for tests only',
       honeypots: ['/trap'],
       enforce: ['honeypot', 'bruteForcePair'],
+      integrity: { keys: [{ id: 'k1', key: 'a signing key for tests only, 32 characters' }] },
+      webhook: { url, secret: 'a webhook secret for tests' },
+    })
+  },
+  {
+    manager: { logger: { info: note, warn: note, error: note } },
+    close: async () => {
+      await security.close()
+      await new Promise((resolve) => hook.close(resolve))
     },
-    integrity: { keys: [{ id: 'k1', key: 'a signing key for tests only, 32 characters' }] },
-    webhook: { url: `http://127.0.0.1:${(hook.address() as AddressInfo).port}/`, secret: 'a webhook secret for tests' },
-  })
-})
-afterAll(async () => {
-  await security.close()
-  await redis.close()
-  await server.stop()
-  await new Promise((resolve) => hook.close(resolve))
-})
+  },
+)
 
 /** Every name and value in Redis. */
 async function everythingInRedis(): Promise<string> {

@@ -1,21 +1,17 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { describe, expect, it } from '@jest/globals'
 import { createRedisManager, type RedisManager } from '../../src/redis/index.js'
 import { createSecurityLog, type SecurityLogOptions } from '../../src/security/index.js'
-import { type RedisServer, startRedis } from '../support/redis-server.js'
+import type { RedisServer } from '../support/redis-server.js'
+import { useRedis } from '../support/use-redis.js'
 import { collect, rawStream } from './support.js'
 
 let server: RedisServer
 let redis: RedisManager
 let count = 0
 
-beforeAll(async () => {
-  server = await startRedis()
-  redis = createRedisManager({ url: server.url, logger: false, commandTimeout: 2000 })
-  await redis.ready()
-})
-afterAll(async () => {
-  await redis.close()
-  await server.stop()
+useRedis((own) => {
+  server = own.server
+  redis = own.redis
 })
 
 /** A log under a prefix of its own. */

@@ -1,23 +1,19 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { describe, expect, it } from '@jest/globals'
 import express, { type Express } from 'express'
 import express4 from 'express4'
 import request from 'supertest'
-import { createRedisManager, type RedisManager } from '../../src/redis/index.js'
+import type { RedisManager } from '../../src/redis/index.js'
 import { type SecurityMiddlewareOptions, securityLog } from '../../src/security/index.js'
-import { type RedisServer, startRedis } from '../support/redis-server.js'
+import type { RedisServer } from '../support/redis-server.js'
+import { useRedis } from '../support/use-redis.js'
 import { collect, rawStream } from './support.js'
 
 let server: RedisServer
 let redis: RedisManager
 
-beforeAll(async () => {
-  server = await startRedis()
-  redis = createRedisManager({ url: server.url, logger: false, commandTimeout: 2000 })
-  await redis.ready()
-})
-afterAll(async () => {
-  await redis.close()
-  await server.stop()
+useRedis((own) => {
+  server = own.server
+  redis = own.redis
 })
 
 function world(options: Partial<SecurityMiddlewareOptions> = {}, make: () => Express = express) {

@@ -1,21 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, expect, it } from '@jest/globals'
-import { createRedisManager, type RedisManager } from '../../src/redis/index.js'
+import { expect, it } from '@jest/globals'
+import type { RedisManager } from '../../src/redis/index.js'
 import { createWriter } from '../../src/security/writer.js'
-import { type RedisServer, startRedis } from '../support/redis-server.js'
+import { useRedis } from '../support/use-redis.js'
 
-let server: RedisServer
 let redis: RedisManager
 
-beforeAll(async () => {
-  server = await startRedis()
-  redis = createRedisManager({ url: server.url, logger: false })
-  await redis.ready()
-})
-afterAll(async () => {
-  await redis.close()
-  await server.stop()
-})
+useRedis(
+  (own) => {
+    redis = own.redis
+  },
+  { manager: { commandTimeout: 75 } },
+)
 
 it('finds the size of batch that Redis can take within its deadline', async () => {
   const committed: string[] = []

@@ -7,7 +7,7 @@ export interface EventuallyOptions {
 
 export async function eventually<T>(
   check: () => T | Promise<T>,
-  { within = 2000, every = 10 }: EventuallyOptions = {},
+  { within = 10_000, every = 10 }: EventuallyOptions = {},
 ): Promise<T> {
   const deadline = performance.now() + within
   let failure: unknown = new Error(`nothing happened within ${within} ms`)
