@@ -18,9 +18,11 @@ export interface Charge {
 
 export interface Attribution<Req> {
   /** For limiters that know everything beforehand: nothing to wait for. */
-  readonly atOnce: ((req: Req) => Charge) | undefined
-  /** `free`: not limited. `denied`: on the deny list. */
-  find(req: Req): Promise<Charge | 'free' | 'denied'>
+  readonly atOnce: ((req: Req) => Charge | 'gone') | undefined
+  /** True where nothing is read that middlewares in front may have set. */
+  readonly early: boolean
+  /** `free`: not limited. `denied`: on the deny list. `gone`: the client has closed its connection. */
+  find(req: Req): Promise<Charge | 'free' | 'denied' | 'gone'>
 }
 
 const MAX_KEPT = 5000
@@ -29,21 +31,26 @@ export function createAttribution<Req extends RequestLike, Res extends ServerRes
   options: HttpOptions<Req, Res>,
   naming: Naming,
 ): Attribution<Req> {
-  const { policies, cost, skip, allowed, denied } = options
+  const { policies, cost, skip, allowed, denied, user } = options
   const identify = createIdentify(options)
   const free = skip === undefined && allowed === undefined && denied === undefined
   const known = free && typeof policies !== 'function' && typeof cost === 'number' ? { policies, cost } : undefined
   const kept = new Map<string, Charge>()
 
   /** Callers come again, and what is charged to an address does not change. */
-  function chargeOf(req: Req, find: (req: Req) => Principal, of: Pick<Charge, 'policies' | 'cost'>): Charge {
-    const ip = authenticatedUser(req) === undefined ? req.ip : undefined
+  function chargeOf(
+    req: Req,
+    find: (req: Req) => Principal | undefined,
+    of: Pick<Charge, 'policies' | 'cost'>,
+  ): Charge | 'gone' {
+    const ip = user === false || authenticatedUser(req) === undefined ? req.ip : undefined
     const before = ip === undefined ? undefined : kept.get(ip)
     if (before !== undefined) {
       identify.advise(req)
       return before
     }
     const principal = find(req)
+    if (principal === undefined) return 'gone'
     const charge = { principal, key: keyFor(naming, principal), ...of }
     if (ip !== undefined) {
       if (kept.size >= MAX_KEPT) kept.clear()
@@ -53,12 +60,15 @@ export function createAttribution<Req extends RequestLike, Res extends ServerRes
   }
 
   const find = identify.atOnce
+  const atOnce = known !== undefined && find !== undefined ? (req: Req) => chargeOf(req, find, known) : undefined
   return {
-    atOnce: known !== undefined && find !== undefined ? (req) => chargeOf(req, find, known) : undefined,
+    atOnce,
+    early: atOnce !== undefined && user === false,
     async find(req) {
       if ((await skip?.(req)) === true || (await allowed?.(req)) === true) return 'free'
       if ((await denied?.(req)) === true) return 'denied'
       const principal = await identify.find(req)
+      if (principal === undefined) return 'gone'
       return {
         principal,
         key: keyFor(naming, principal),

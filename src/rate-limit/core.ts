@@ -65,6 +65,11 @@ export class Core {
     )
   }
 
+  /** Callers known to be refused. */
+  get remembers(): number {
+    return this.#denied.size
+  }
+
   /** A refusal known without asking. Synchronous: this is all that a blocked caller costs. */
   known(key: string, policies: readonly Policy[], cost: number): Refused | undefined {
     return this.#denied.size === 0 ? undefined : this.#denied.find(key, policies, cost, performance.now())

@@ -1,134 +1,93 @@
 import type { ServerResponse } from 'node:http'
-import { addressOf } from '../shared/address.js'
-import type { Duration } from '../shared/duration.js'
+import { createAnswers } from './answers.js'
 import { type Charge, createAttribution } from './attribution.js'
-import type { Caller, Naming } from './caller.js'
-import { Core, type Taken } from './core.js'
-import { type RateLimitDecision, remembered } from './decision.js'
-import type { Refused } from './deny-cache.js'
-import { hasPassed, hasPassedUnnamed, note, pass } from './once.js'
-import { createOperations } from './operations.js'
+import type { Naming } from './caller.js'
+import { Core } from './core.js'
+import { createFrontDoor } from './front-door.js'
+import { hasPassed, hasPassedUnnamed, pass } from './once.js'
+import { createOperations, type Operations } from './operations.js'
 import type { HttpOptions } from './options.js'
-import { forbidden, refusalOf } from './refusal.js'
-import { createReport } from './report.js'
 import type { RequestLike } from './request.js'
-import { type Prepared, prepare, refuse, send, sendRefusal, setFields, setRetryAfter } from './respond.js'
-import { refundUnless } from './settle.js'
+import type { RateLimitSeam, Started, Verdict } from './seam.js'
 
 type Next = (error?: unknown) => void
 
-export interface HttpLimiter<Req, Res> {
+export interface HttpLimiter<Req, Res> extends RateLimitSeam<Req, Res>, Operations {
   handle(req: Req, res: Res, next: Next): void
-  peek(caller: Caller): Promise<RateLimitDecision>
-  reset(caller: Caller): Promise<boolean>
-  block(caller: Caller, duration: Duration): Promise<void>
 }
 
 /** One limiter for requests of any framework that has Express' shape. */
 export function createHttpLimiter<Req extends RequestLike, Res extends ServerResponse>(
   options: HttpOptions<Req, Res>,
 ): HttpLimiter<Req, Res> {
-  const { redis, name, unnamed, policies, shadow, headers, handler, count } = options
+  const { unnamed, policies, count } = options
   const naming: Naming = options
   const known = typeof policies === 'function' ? [] : policies
   const core = new Core({ ...options, policies: known, naming, refunds: count !== 'all' })
   const attribution = createAttribution(options, naming)
-  const report = createReport(redis)
-  const prepared = new WeakMap<RateLimitDecision, Prepared>()
+  const answers = createAnswers(options, core)
 
-  function handle(req: Req, res: Res, next: Next): void {
-    if (hasPassed(req, core)) return next()
-    if (attribution.atOnce !== undefined) return act(attribution.atOnce(req), req, res, next)
-    attribution.find(req).then((found) => {
-      if (found === 'free') return next()
-      if (found === 'denied') return deny(req, res, next)
-      act(found, req, res, next)
-    }, next)
+  function start(req: Req): Started {
+    if (hasPassed(req, core)) return 'free'
+    if (attribution.atOnce !== undefined) return judge(req, attribution.atOnce(req))
+    return attribution.find(req).then((found) => judge(req, found))
   }
 
-  function act(charge: Charge, req: Req, res: Res, next: Next): void {
-    if (unnamed && hasPassedUnnamed(req, charge.key)) return next()
-    const refused = core.known(charge.key, charge.policies, charge.cost)
-    if (refused !== undefined) return refuseAgain(refused, req, res, next)
-    pass(req, { owner: core, key: charge.key, unnamed })
-    core
-      .take(charge.key, charge.policies, charge.cost)
-      .then((taken) => answer(charge, taken, req, res, next))
-      .catch(next)
-  }
-
-  function answer(charge: Charge, { decision, repeated }: Taken, req: Req, res: Res, next: Next): void {
-    if (res.headersSent) return next()
-    const tightest = note(req, name, decision)
-    if (decision.source !== 'none') setFields(res, headers, decision, tightest)
-    if (decision.allowed) {
-      if (count !== 'all' && decision.source !== 'none') giveBack(charge, decision, req, res)
-      return next()
+  function begin(req: Req): Started {
+    try {
+      return start(req)
+    } catch (error) {
+      return Promise.reject(error)
     }
-    if (decision.source !== 'none') {
-      const { blocked, retryAfterMs, tightest: policy } = decision
-      const refusal = { limiter: name, policy: policy.name, retryAfterMs, blocked, repeated, shadow }
-      report(req, charge.key, charge.principal, refusal)
-    }
-    if (shadow) return next()
-    if (handler === undefined) return refuse(res, decision, req.headers.accept)
-    handOver(decision, req, res, next)
   }
 
-  /** The caller was refused a moment ago: all but the seconds left is known. */
-  function refuseAgain(refused: Refused, req: Req, res: Res, next: Next): void {
-    refused.repeated++
-    if (shadow || res.headersSent) return next()
-    const left = Math.max(1, refused.freeAt - performance.now())
-    const second = Math.ceil(left / 1000)
-    if (refused.current === undefined || refused.second !== second) {
-      refused.second = second
-      refused.current = remembered(refused.decision, Math.ceil(left))
-    }
-    const decision = refused.current
-    const tightest = note(req, name, decision)
-    const alone = handler === undefined && !res.hasHeader('RateLimit-Policy') && !res.hasHeader('X-RateLimit-Limit')
-    if (alone) return send(res, preparedFor(decision, req.headers.accept))
-    setFields(res, headers, decision, tightest)
-    if (handler === undefined) return refuse(res, decision, req.headers.accept)
-    handOver(decision, req, res, next)
+  function judge(req: Req, found: Charge | 'free' | 'gone' | 'denied'): Started {
+    if (typeof found === 'string') return found
+    const { key, policies, cost } = found
+    if (unnamed && hasPassedUnnamed(req, key)) return 'free'
+    const refused = core.known(key, policies, cost)
+    if (refused !== undefined) return { refused }
+    pass(req, { owner: core, key, unnamed })
+    return core.take(key, policies, cost).then((taken) => ({ charge: found, taken }))
   }
 
-  function preparedFor(decision: RateLimitDecision, accept: string | undefined): Prepared {
-    if (accept?.includes('text/')) return prepare(decision, headers, refusalOf(decision, accept))
-    let it = prepared.get(decision)
-    if (it === undefined) {
-      it = prepare(decision, headers, refusalOf(decision, undefined))
-      prepared.set(decision, it)
-    }
-    return it
+  function settle(verdict: Verdict, req: Req, res: Res, next: Next): void {
+    if (verdict === 'free') next()
+    else if (verdict === 'denied') answers.denied(req, res, next)
+    else if (verdict === 'gone') return
+    else if ('refused' in verdict) answers.again(verdict.refused, req, res, next)
+    else answers.decided(verdict.charge, verdict.taken, req, res, next)
   }
 
-  function handOver(decision: RateLimitDecision, req: Req, res: Res, next: Next): void {
-    res.statusCode = decision.source === 'none' ? 503 : 429
-    setRetryAfter(res, decision)
-    new Promise((resolve) => resolve(handler?.(req, res, next, decision))).catch(next)
+  function apply(started: Started, req: Req, res: Res, next: Next): void {
+    if (!isPending(started)) return settle(started, req, res, next)
+    started.then((verdict) => settle(verdict, req, res, next)).catch(next)
   }
 
-  function deny(req: Req, res: Res, next: Next): void {
-    const refusal = { limiter: name, policy: 'deny-list', retryAfterMs: 0, blocked: true, repeated: 0, shadow }
-    report(req, addressOf(req) ?? '', undefined, refusal)
-    if (shadow) return next()
-    if (!res.headersSent) sendRefusal(res, forbidden(req.headers.accept))
+  function giveBack(verdict: Verdict): void {
+    if (typeof verdict === 'string' || 'refused' in verdict || !verdict.taken.decision.allowed) return
+    const { charge, taken } = verdict
+    void core.refund(charge.key, charge.policies, charge.cost, taken.decision)
   }
 
-  function giveBack(charge: Charge, decision: RateLimitDecision, req: Req, res: Res): void {
-    refundUnless(
-      res,
-      (finished) => {
-        const failed = !finished || options.isFailure(req, res)
-        return count === 'failures' ? failed : !failed
-      },
-      () => void core.refund(charge.key, charge.policies, charge.cost, decision),
-      () =>
-        redis.warn('HOLDFAST_RATE_LIMIT_IS_FAILURE', `"isFailure" of limiter "${name}" threw; the request was counted`),
-    )
+  return {
+    handle: (req, res, next) => apply(start(req), req, res, next),
+    ...createFrontDoor(options, naming, core, answers),
+    early: attribution.early,
+    start(req) {
+      const started = begin(req)
+      // Whoever started it may never apply it.
+      if (isPending(started)) started.catch(() => {})
+      return started
+    },
+    apply,
+    abandon(started) {
+      Promise.resolve(started).then(giveBack, () => {})
+    },
+    ...createOperations(core, naming, known),
   }
+}
 
-  return { handle, ...createOperations(core, naming, known) }
+function isPending(started: Started): started is Promise<Verdict> {
+  return typeof started === 'object' && 'then' in started
 }

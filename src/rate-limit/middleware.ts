@@ -9,6 +9,7 @@ import { createHttpLimiter } from './http-limiter.js'
 import type { RateLimitInfo } from './info.js'
 import { resolveOptions } from './options.js'
 import type { RateLimitAlgorithm, RateLimitPolicy } from './policy.js'
+import { withSeam } from './seam.js'
 
 /** A value, or how to find it for a request. */
 export type PerRequest<T> = T | ((req: Request) => T | Promise<T>)
@@ -33,8 +34,14 @@ export interface RateLimitOptions {
   readonly name?: string | undefined
   /** Whom to count for, instead of user and address. `undefined` falls back to those. */
   readonly key?: ((req: Request) => string | number | undefined | Promise<string | number | undefined>) | undefined
-  /** The authenticated user; `undefined` falls back to the address. @default `req.user.id`, else `req.session.userId` */
-  readonly user?: ((req: Request) => string | number | undefined | Promise<string | number | undefined>) | undefined
+  /**
+   * The authenticated user; `undefined` falls back to the address. `false`: always by address, whoever is logged in.
+   * @default `req.user.id`, else `req.session.userId`
+   */
+  readonly user?:
+    | ((req: Request) => string | number | undefined | Promise<string | number | undefined>)
+    | false
+    | undefined
   /** IPv6 addresses count by network. 32 to 128. @default 64 */
   readonly ipv6PrefixLength?: number | undefined
   /** Makes every id in a key an HMAC, so that Redis learns no users and addresses. At least 16 characters. */
@@ -113,10 +120,6 @@ export function rateLimit(options: RateLimitOptions): RateLimitMiddleware {
   const handler: RequestHandler = function rateLimitMiddleware(req, res, next) {
     limiter.handle(req, res, next)
   }
-  return Object.assign(handler, {
-    limiterName: resolved.name,
-    peek: limiter.peek,
-    reset: limiter.reset,
-    block: limiter.block,
-  })
+  const { peek, reset, block } = limiter
+  return withSeam(Object.assign(handler, { limiterName: resolved.name, peek, reset, block }), limiter)
 }

@@ -47,7 +47,7 @@ export interface GivenOptions<Req, Res> {
   readonly cost?: number | ((req: Req) => Awaitable<number>) | undefined
   readonly name?: string | undefined
   readonly key?: ((req: Req) => Awaitable<Id>) | undefined
-  readonly user?: ((req: Req) => Awaitable<Id>) | undefined
+  readonly user?: ((req: Req) => Awaitable<Id>) | false | undefined
   readonly ipv6PrefixLength?: number | undefined
   readonly keySecret?: string | undefined
   readonly skip?: ((req: Req) => Awaitable<boolean>) | undefined
@@ -77,7 +77,7 @@ export interface HttpOptions<Req, Res> {
   readonly policies: readonly Policy[] | ((req: Req) => Promise<readonly Policy[]>)
   readonly cost: number | ((req: Req) => Awaitable<number>)
   readonly key: ((req: Req) => Awaitable<Id>) | undefined
-  readonly user: ((req: Req) => Awaitable<Id>) | undefined
+  readonly user: ((req: Req) => Awaitable<Id>) | false | undefined
   readonly ipv6PrefixLength: number
   readonly keySecret: string | undefined
   readonly skip: ((req: Req) => Awaitable<boolean>) | undefined
@@ -106,7 +106,7 @@ const rules: Rules<GivenOptions<never, never>> = {
   cost: either(aCost, aFunction),
   name: aName,
   key: aFunction,
-  user: aFunction,
+  user: either(aFunction, oneOf(false)),
   ipv6PrefixLength: anInteger(32, 128),
   keySecret: aKeySecret,
   skip: aFunction,

@@ -7,6 +7,7 @@ export interface RequestLike {
   readonly baseUrl?: string | undefined
   readonly path?: string | undefined
   readonly headers: IncomingHttpHeaders
+  readonly socket?: { readonly destroyed?: boolean }
   readonly app?: { get(setting: string): unknown }
   /** Set by an authentication middleware. */
   readonly user?: unknown

@@ -34,8 +34,11 @@ export interface ConcurrencyOptions {
   readonly name?: string | undefined
   /** Whom to count for, instead of user and address. */
   readonly key?: ((req: Request) => string | number | undefined | Promise<string | number | undefined>) | undefined
-  /** The authenticated user. @default `req.user.id`, else `req.session.userId` */
-  readonly user?: ((req: Request) => string | number | undefined | Promise<string | number | undefined>) | undefined
+  /** The authenticated user; `false`: always by address. @default `req.user.id`, else `req.session.userId` */
+  readonly user?:
+    | ((req: Request) => string | number | undefined | Promise<string | number | undefined>)
+    | false
+    | undefined
   /** IPv6 addresses count by network. @default 64 */
   readonly ipv6PrefixLength?: number | undefined
   /** Makes every id in a key an HMAC. */
@@ -57,7 +60,7 @@ const rules: Rules<ConcurrencyOptions> = {
   limit: either(aLimit, aFunction),
   name: aName,
   key: aFunction,
-  user: aFunction,
+  user: either(aFunction, oneOf(false)),
   ipv6PrefixLength: anInteger(32, 128),
   keySecret: aKeySecret,
   skip: aFunction,
@@ -106,6 +109,7 @@ export function concurrency(options: ConcurrencyOptions): RequestHandler {
   return asyncHandler(async function concurrencyMiddleware(req: Request, res: Response, next: NextFunction) {
     if ((await skip?.(req)) === true) return next()
     const principal = await identify.find(req)
+    if (principal === undefined) return
     const id = keyFor(naming, principal, 'concurrency')
     const most = await limitOf(limit, req)
     const lease = newLease()

@@ -4,6 +4,7 @@ import type { Awaitable } from '../../shared/awaitable.js'
 import { ConfigurationError } from '../../shared/errors.js'
 import type { RateLimitHeaders } from '../headers.js'
 import { type RateLimitMiddleware, rateLimit } from '../middleware.js'
+import { seamOf, withSeam } from '../seam.js'
 
 type ValueOf<T> = T | ((req: Request, res: Response) => Awaitable<T>)
 
@@ -134,7 +135,7 @@ export function fromExpressRateLimit(options: ExpressRateLimitOptions): ExpressR
     headers: stylesOf(standardHeaders, legacyHeaders),
     key: keyGenerator && ((req) => keyGenerator(req, responseOf(req))),
     // Whom its default counts by: the address, whoever is logged in.
-    user: () => undefined,
+    user: false,
     ipv6PrefixLength: ipv6Subnet === false ? 128 : ipv6Subnet,
     skip: skip && ((req) => skip(req, responseOf(req))),
     count: skipSuccessfulRequests ? 'failures' : skipFailedRequests ? 'successes' : 'all',
@@ -148,7 +149,7 @@ export function fromExpressRateLimit(options: ExpressRateLimitOptions): ExpressR
     },
   })
   const middleware: RequestHandler = (req, res, next) => limiter(req, res, next)
-  return Object.assign(middleware, {
+  const methods = {
     async resetKey(key: string) {
       await limiter.reset(callerOf(key))
     },
@@ -156,7 +157,8 @@ export function fromExpressRateLimit(options: ExpressRateLimitOptions): ExpressR
       const { tightest, at } = await limiter.peek(callerOf(key))
       return { totalHits: tightest.used, resetTime: new Date(at + tightest.resetMs) }
     },
-  })
+  }
+  return withSeam(Object.assign(middleware, methods), seamOf(limiter))
 
   function callerOf(key: string): { address: string } | { key: string } {
     return keyGenerator === undefined ? { address: key } : { key }
