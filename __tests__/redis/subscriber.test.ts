@@ -182,6 +182,20 @@ test('close() settles whoever waits, and nothing subscribes afterwards', async (
   expect(await redis.subscriber.subscribe('d', () => {}).ready(10_000)).toBe(false)
 })
 
+test('a subscription that is closed lets go of whoever waits for it, and of the timer', async () => {
+  const { redis } = watched({ port: 1 })
+  const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length
+  const subscription = redis.subscriber.subscribe('c', () => {})
+  const before = timers()
+  const waiting = subscription.ready(600_000)
+  expect(timers()).toBe(before + 1)
+  subscription.close()
+  expect(timers()).toBe(before)
+  expect(await waiting).toBe(false)
+  expect(await subscription.ready(600_000)).toBe(false)
+  expect(timers()).toBe(before)
+})
+
 test('thousands of channels are back a moment after a reconnect, in a few commands', async () => {
   const { redis } = await ready({ url: server.url })
   const got = new Set<string>()

@@ -17,10 +17,12 @@ export interface RedisCluster {
 export interface ClusterOptions {
   /** After how long a silent node is failed over, in ms; low only where that is wanted: a busy machine is silent too. */
   readonly nodeTimeout?: number
+  /** More arguments of every server. */
+  readonly args?: readonly string[]
 }
 
-export async function startCluster({ nodeTimeout = 10_000 }: ClusterOptions = {}): Promise<RedisCluster> {
-  const servers = await startNodes(2 * masterCount, nodeTimeout)
+export async function startCluster({ nodeTimeout = 10_000, args = [] }: ClusterOptions = {}): Promise<RedisCluster> {
+  const servers = await startNodes(2 * masterCount, ['--cluster-node-timeout', String(nodeTimeout), ...args])
   const stop = async () => {
     await Promise.all(servers.map((server) => server.stop()))
   }
@@ -41,9 +43,8 @@ export async function startCluster({ nodeTimeout = 10_000 }: ClusterOptions = {}
   }
 }
 
-async function startNodes(count: number, nodeTimeout: number): Promise<RedisServer[]> {
-  const enabled = ['--cluster-enabled', 'yes', '--cluster-config-file', 'nodes.conf']
-  const args = [...enabled, '--cluster-node-timeout', String(nodeTimeout)]
+async function startNodes(count: number, more: readonly string[]): Promise<RedisServer[]> {
+  const args = ['--cluster-enabled', 'yes', '--cluster-config-file', 'nodes.conf', ...more]
   const started = await Promise.allSettled(
     Array.from({ length: count }, async () => startRedis({ port: await freeClusterPort(), args })),
   )

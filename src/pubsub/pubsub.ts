@@ -1,6 +1,7 @@
-import type { FallbackReason, RedisManager, Subscription } from '../redis/index.js'
+import { type FallbackReason, publish, type RedisManager, type Subscription } from '../redis/index.js'
 import { type Duration, toMs } from '../shared/duration.js'
 import { callSafely } from '../shared/emitter.js'
+import { ConfigurationError } from '../shared/errors.js'
 import { aBoolean, aManager, anInteger, checkOptions, type Rules, requireOptions } from '../shared/options.js'
 import { encodePayload, PayloadError } from '../shared/payload.js'
 import type { Channel, ChannelPattern } from './channel.js'
@@ -51,7 +52,10 @@ export interface PubSub {
    * with a `PayloadError` where the message is no JSON, too large or not what the channel's schema allows.
    */
   publish<Input, Output>(channel: Channel<Input, Output>, message: Input): Promise<PublishResult>
-  /** Messages arrive in the order Redis received them. What `handler` throws or rejects with is logged. */
+  /**
+   * Messages arrive in the order Redis received them. What `handler` throws or rejects with is logged. Throws a
+   * `ConfigurationError` for a branch of sharded channels.
+   */
   subscribe<Input, Output>(
     channel: Channel<Input, Output> | ChannelPattern<Input, Output>,
     handler: (message: Output, info: MessageInfo) => unknown,
@@ -119,7 +123,7 @@ export function createPubSub(options: PubSubOptions): PubSub {
       return redis.attempt<PublishResult>(
         'pubsub.publish',
         async (client) => {
-          await client.publish(name, text)
+          await publish(client, name, text, channel)
           return { outcome: 'published' }
         },
         (reason) => {
@@ -133,6 +137,9 @@ export function createPubSub(options: PubSubOptions): PubSub {
       const pattern = 'pattern' in channel
       const name = pattern ? patternOf(keys, channel.parts) : nameOf(keys, channel.parts)
       const label = channel.parts.join('/')
+      if (pattern && channel.sharded) {
+        throw new ConfigurationError('subscribe', 'channel', 'must not be a branch of sharded channels')
+      }
 
       const receive = (text: string, from: string, local: boolean): unknown => {
         const message = parse(text)
@@ -144,6 +151,7 @@ export function createPubSub(options: PubSubOptions): PubSub {
       }
       const subscription = redis.subscriber.subscribe(name, (text, from) => receive(text, from, false), {
         pattern,
+        sharded: channel.sharded,
         onGap: () => {
           redis.emit('pubsub.gap', { channel: label })
           return onGap?.()

@@ -32,6 +32,11 @@ export function replyKind(message: string): string {
   return /^[A-Z]+(?= |$)/.exec(replyText(message))?.[0] ?? 'ERR'
 }
 
+/** The server is too old for the command. */
+export function isUnknownCommand(error: Error): boolean {
+  return /^ERR unknown command/i.test(replyText(error.message))
+}
+
 function describeReply(message: string): string {
   const kind = replyKind(message)
   return kind === 'ERR' ? (message.split(/['"`,]/, 1)[0]?.trim() ?? kind) : kind

@@ -3,7 +3,7 @@ import { createEmitter, type Unsubscribe } from '../shared/emitter.js'
 import { isError } from '../shared/errors.js'
 import type { EventCatalogue } from '../shared/events.js'
 import { risksOf } from './borrow.js'
-import { allMasters, masters, type RedisClient } from './client.js'
+import { allMasters, isCluster, masters, type RedisClient } from './client.js'
 import { connect, connectOnce } from './connection.js'
 import { describe, placeOf, replyKind } from './describe.js'
 import { disconnect } from './disconnect.js'
@@ -18,6 +18,7 @@ import type { RedisManagerOptions } from './options.js'
 import { createOwned, type OwnedConnection } from './owned.js'
 import { createPool, type Pool } from './pool.js'
 import { resolveSettings } from './settings.js'
+import { shardsOf } from './shards.js'
 import { type RedisStats, statsOf } from './stats.js'
 import { createStatusRegistry, type StatusSource } from './status.js'
 import { createSubscriber, type Subscriber } from './subscriber.js'
@@ -125,6 +126,10 @@ export function createRedisManager(options: RedisManagerOptions = {}): RedisMana
   const gate = new Gate({ link, client, deadline: commandTimeout, maxInFlight: settings.maxInFlight, events })
   const subscriber = createSubscriber({
     open: () => client && connectOnce(settings, 'subscriber', client),
+    shards:
+      client !== undefined && isCluster(client)
+        ? shardsOf(client, (node) => connectOnce(settings, 'subscriber', node))
+        : undefined,
     onError: (error) => logger.error(`holdfast: a message handler threw: ${stackOf(error)}`),
     onRefused: (error) => manager.warn('HOLDFAST_SUBSCRIBE_REFUSED', `Redis refused a channel: ${describe(error)}`),
   })
