@@ -1,6 +1,7 @@
 /** Directives by their lower-case name; a directive without an argument has `undefined`. */
 export type Directives = ReadonlyMap<string, string | undefined>
 
+const NONE: Directives = new Map()
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 
 /**
@@ -8,8 +9,9 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
  * directive counts whatever follows it, and of several ages the smallest counts.
  */
 export function parseCacheControl(value: string | readonly string[] | undefined): Directives {
+  if (value === undefined) return NONE
   const directives = new Map<string, string | undefined>()
-  for (const item of splitList(Array.isArray(value) ? value.join(',') : ((value as string | undefined) ?? ''))) {
+  for (const item of splitList(Array.isArray(value) ? value.join(',') : (value as string))) {
     const equals = item.indexOf('=')
     const name = (equals < 0 ? item : item.slice(0, equals)).trim().toLowerCase()
     // `no-store;foo`, `"private"`: whatever is wrong with it, the restriction was meant.

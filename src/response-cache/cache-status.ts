@@ -15,13 +15,12 @@ export interface CacheStatus {
 
 /** One member of a Cache-Status field (RFC 9211 §2). */
 export function formatCacheStatus({ hit, fwd, fwdStatus, ttl, stored, collapsed, detail }: CacheStatus): string {
-  const parts = ['holdfast']
-  if (hit) parts.push('hit')
-  if (fwd !== undefined) parts.push(`fwd=${fwd}`)
-  if (fwdStatus !== undefined) parts.push(`fwd-status=${fwdStatus}`)
-  if (ttl !== undefined) parts.push(`ttl=${Math.floor(ttl)}`)
-  if (stored) parts.push('stored')
-  if (collapsed) parts.push('collapsed')
-  if (detail !== undefined) parts.push(`detail=${detail}`)
-  return parts.join('; ')
+  let text = 'holdfast'
+  if (hit) text += '; hit'
+  if (fwd !== undefined) text += `; fwd=${fwd}`
+  if (fwdStatus !== undefined) text += `; fwd-status=${fwdStatus}`
+  if (ttl !== undefined) text += `; ttl=${Math.floor(ttl)}`
+  if (stored) text += '; stored'
+  if (collapsed) text += '; collapsed'
+  return detail === undefined ? text : `${text}; detail=${detail}`
 }

@@ -1,4 +1,3 @@
-import type { Entry } from '../cache/entry.js'
 import type { Mark, Snapshot, Store } from '../cache/store.js'
 import type { Refusal } from './policy.js'
 
@@ -31,12 +30,12 @@ const PASSING: ReadonlySet<Refusal> = new Set(['aborted', 'length', 'replaced'])
 
 /** Lets one request of all processes run the handler for a resource; the others wait for what it stores. */
 export class Coalescing {
-  readonly #store: Store<Entry>
+  readonly #store: Store<unknown>
   readonly #options: CoalescingOptions
   /** Hit-for-miss: resources whose answers were not stored, and until when that is believed. */
   readonly #unstorable = new Map<string, number>()
 
-  constructor(store: Store<Entry>, options: CoalescingOptions) {
+  constructor(store: Store<unknown>, options: CoalescingOptions) {
     this.#store = store
     this.#options = options
   }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 
 export interface ResourceFacts {
   readonly protocol: string
@@ -12,10 +12,15 @@ export interface ResourceFacts {
 
 /** One key per resource, whatever the length or the characters of its URL: parts cannot run into one another. */
 export function resourceKey({ protocol, authority, url, extra }: ResourceFacts): string {
-  const hash = createHash('sha256')
-  for (const part of [protocol, authority, canonicalUrl(url), ...extra])
-    hash.update(`${part.length}:${part}`, 'utf16le')
-  return hash.digest('base64url')
+  const parts = [protocol, authority, canonicalUrl(url), ...extra]
+  return hash('sha256', Buffer.from(joinedParts(parts), 'utf16le'), 'base64url')
+}
+
+/** No two lists of parts give one text. */
+export function joinedParts(parts: readonly (string | number)[]): string {
+  let text = ''
+  for (const part of parts) text += `${String(part).length}:${part}`
+  return text
 }
 
 /**

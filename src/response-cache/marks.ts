@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http'
+import type { OutgoingHttpHeader, ServerResponse } from 'node:http'
 import { type CacheStatus, formatCacheStatus } from './cache-status.js'
 
 /** Which headers say how a request went; each is on unless it is `false`. */
@@ -19,12 +19,20 @@ export type Mark = (
 
 export function marker({ xCache = true, cacheStatus = true }: MarkOptions): Mark {
   // What caches behind this one have said stands before it, once, however often this one changes its mind.
-  const said = new WeakMap<ServerResponse, string[]>()
+  const said = new WeakMap<ServerResponse, readonly string[]>()
   return (res, state, status) => {
     if (xCache) res.setHeader('X-Cache', state)
     if (!cacheStatus) return
-    const before = said.get(res) ?? [res.getHeader('cache-status') ?? []].flat().map(String)
-    said.set(res, before)
-    res.setHeader('Cache-Status', [...before, formatCacheStatus(status)].join(', '))
+    const before = said.get(res) ?? listOf(res.getHeader('cache-status'))
+    // A hit is the last word.
+    if (status.hit !== true) said.set(res, before)
+    const own = formatCacheStatus(status)
+    res.setHeader('Cache-Status', before.length === 0 ? own : [...before, own].join(', '))
   }
+}
+
+const NOTHING: readonly string[] = []
+
+function listOf(value: OutgoingHttpHeader | undefined): readonly string[] {
+  return value === undefined ? NOTHING : [value].flat().map(String)
 }

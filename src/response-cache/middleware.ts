@@ -1,7 +1,7 @@
-import type { Request, RequestHandler, Response } from 'express'
+import type { IncomingMessage } from 'node:http'
+import type { NextFunction, Request, RequestHandler, Response } from 'express'
 import { cacheEnvironment } from '../cache/environment.js'
 import type { RedisManager } from '../redis/index.js'
-import { asyncHandler } from '../shared/async-handler.js'
 import type { Awaitable } from '../shared/awaitable.js'
 import { type Duration, toMs } from '../shared/duration.js'
 import type { Environment } from '../shared/environment.js'
@@ -23,14 +23,16 @@ import {
 import type { Forward } from './cache-status.js'
 import { Coalescing } from './coalescing.js'
 import type { ResponseCacheOutcome } from './events.js'
+import { Hits, mayUse } from './hits.js'
 import { holdEnd, isUnsafe, outdatedBy } from './invalidating.js'
-import { resourceKey, sharedAuthority, urlTag } from './key.js'
+import { urlTag } from './key.js'
 import { type MarkOptions, marker } from './marks.js'
 import { watchMiss } from './miss.js'
-import { type BypassReason, lookup, type ResponseFacts, storing } from './policy.js'
-import { prepareReplay } from './replay.js'
-import { type Found, type Lookup, Responses } from './responses.js'
+import { type BypassReason, type Lookup, lookup, type Plan, type ResponseFacts, storing } from './policy.js'
+import { type Found, type Resource, Responses } from './responses.js'
 import { reuse } from './reuse.js'
+import { type ResponseCacheSeam, withSeam } from './seam.js'
+import { authorityOf, type Target, type TrustProxy, targetOf } from './target.js'
 
 export interface ResponseCacheOptions {
   readonly redis: RedisManager
@@ -118,6 +120,10 @@ const LONGEST_STATED_MS = 24 * 60 * 60 * 1000
 
 const LOCAL = { maxBytes: 32 * 1024 * 1024, maxAgeMs: 30_000 }
 
+/** Parts of the key that are the caller's own. `null` leaves the request uncached. */
+type Extra = string | readonly string[] | null
+const NO_PARTS: readonly string[] = []
+
 /** Where middlewares are nested the innermost, which knows the route's tags and ttl, stores the response. */
 const innermost = new WeakMap<Response, object>()
 
@@ -160,6 +166,7 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
   const responses = new Responses(redis, namespace, disabled || options.local !== true ? undefined : LOCAL)
   const coalescing = new Coalescing(responses.store, { waitMs: coalesce === false ? 0 : toMs(coalesce), tagLifetimeMs })
   const mark = marker(marks)
+  const hits = new Hits({ responses, mark, report, age })
 
   function report(outcome: ResponseCacheOutcome): void {
     if (redis.listens('response-cache')) redis.emit('response-cache', outcome)
@@ -178,57 +185,54 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
   }
 
   function send(req: Request, res: Response, found: Found, now: number, collapsed: boolean): void {
-    const state = found.freshUntil > now ? 'HIT' : 'STALE'
-    const { head, body, birth } = found
     innermost.delete(res)
-    mark(res, state, { hit: true, ttl: (found.freshUntil - now) / 1000, collapsed })
-    report({ outcome: 'hit', ageMs: now - birth, status: head.status, bytes: body.length })
-    const { method, headers: requestHeaders } = req
-    const bytes = prepareReplay(res, { method, requestHeaders, head, body, birth, now, age })
-    if (bytes === undefined) res.end()
-    else res.end(bytes)
+    hits.send(req, res, found, now, collapsed)
   }
 
-  const handler = asyncHandler<Request, Response>(async function responseCacheMiddleware(req, res, next) {
+  const plans = {
+    keyed: key !== undefined,
+    ignoreCookies: cookies === 'ignore',
+    explicit: ttl !== undefined,
+  }
+  const planOf = ({ method = 'GET', headers }: IncomingMessage): Lookup => lookup({ method, headers, ...plans })
+
+  function responseCacheMiddleware(req: Request, res: Response, next: NextFunction): void {
     if (disabled) return bypass(res, next, 'disabled')
-    const target = { protocol: req.protocol, authority: hostOf(req), url: req.originalUrl }
+    const target = targetOf(req, req.originalUrl, req.app.get('trust proxy fn') as TrustProxy)
     if (isUnsafe(req.method)) {
       holdEnd(res, (head) => {
-        const urls = outdatedBy(head, target)
+        const { protocol, url } = target
+        const urls = outdatedBy(head, { protocol, authority: authorityOf(target), url })
         return urls.length === 0 ? undefined : responses.store.invalidateTags(urls.map(urlTag))
       })
       return bypass(res, next, 'method')
     }
-    const extra = key === undefined ? [] : await key(req)
+    const extra = key === undefined ? NO_PARTS : key(req)
+    if (!isPromise(extra)) return enter(req, res, next, target, extra)
+    extra.then((parts) => enter(req, res, next, target, parts)).catch(next)
+  }
+
+  /** A copy in this process answers before anything is waited for. */
+  function enter(req: Request, res: Response, next: NextFunction, target: Target, extra: Extra): void {
     if (extra === null) return bypass(res, next, 'key')
-    const plan = lookup({
-      method: req.method,
-      headers: req.headers,
-      keyed: key !== undefined,
-      ignoreCookies: cookies === 'ignore',
-      explicit: ttl !== undefined,
-    })
+    const plan = planOf(req)
     if (plan.use === 'bypass') return bypass(res, next, plan.reason)
+    if (!redis.available) return plan.asked.onlyIfCached ? notStored(res) : bypass(res, next, 'unavailable')
+    const resource = responses.resource(target, typeof extra === 'string' ? [extra] : extra)
+    if (hits.answer(req, res, resource, plan)) innermost.delete(res)
+    else visit(req, res, next, plan, resource).catch(next)
+  }
+
+  async function visit(req: Request, res: Response, next: NextFunction, plan: Plan, resource: Resource): Promise<void> {
     const { asked, publicOnly, authorized } = plan
-    if (!redis.available) return asked.onlyIfCached ? notStored(res) : bypass(res, next, 'unavailable')
-
     const own = typeof tags === 'function' ? await tags(req) : tags
-    const allTags = [...own, urlTag(req.originalUrl)]
-    const resource = resourceKey({
-      protocol: req.protocol,
-      authority: sharedAuthority(target.authority, req.socket.localPort),
-      url: req.originalUrl,
-      extra: typeof extra === 'string' ? [extra] : extra,
-    })
-    const mayUse = (found: Lookup): found is Found =>
-      found.state === 'hit' && (!publicOnly || found.head.isPublic || (!authorized && found.names.includes('cookie')))
-
-    const turn = coalescing.turn(resource, allTags)
+    const allTags = [...own, resource.urlTag]
+    const turn = coalescing.turn(resource.key, allTags)
     for (;;) {
       const now = Date.now()
       const found = await responses.find(resource, req.headers, allTags, now)
       if (found.state === 'away') return asked.onlyIfCached ? notStored(res) : bypass(res, next, 'unavailable')
-      const candidate = mayUse(found) ? found : undefined
+      const candidate = mayUse(found, plan) ? found : undefined
       const use = candidate === undefined ? undefined : reuse(candidate, asked, now)
       if (candidate !== undefined && (use === 'fresh' || use === 'stale')) {
         return send(req, res, candidate, now, turn.waited)
@@ -259,26 +263,45 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
       const decide = (facts: Pick<ResponseFacts, 'status' | 'headers' | 'kept' | 'now'>) =>
         storing({ ...facts, ...route, publicOnly, authorized })
       watchMiss({
-        ...{ req, res, responses, resource, names: found.names, snapshot, candidate, fwd, maxBytes, age, mark, decide },
+        ...{
+          req,
+          res,
+          responses,
+          resource: resource.key,
+          names: found.names,
+          snapshot,
+          candidate,
+          fwd,
+          maxBytes,
+          age,
+          mark,
+          decide,
+        },
         isSuperseded: () => innermost.get(res) !== snapshot,
         onSettled: entered.settle,
         report,
       })
       return next()
     }
-  })
+  }
 
-  return Object.assign(handler as RequestHandler, {
+  const seam: ResponseCacheSeam = {
+    ineligible: key === undefined ? undefined : '"key" is a function of the request',
+    answer(req, res, trusts) {
+      if (disabled || key !== undefined || !redis.available) return false
+      const plan = planOf(req)
+      if (plan.use === 'bypass') return false
+      return hits.answer(req, res, responses.resource(targetOf(req, req.url ?? '/', trusts), NO_PARTS), plan)
+    },
+  }
+
+  return Object.assign(withSeam(responseCacheMiddleware as RequestHandler, seam), {
     invalidateTags: (...names: string[]) => responses.store.invalidateTags(names),
     invalidate: (url: string) => responses.store.invalidateTags([urlTag(url)]),
     clear: () => responses.store.clear(),
   })
 }
 
-/** Host and port as Express trusts them: `X-Forwarded-Host` only from a proxy that `trust proxy` names. */
-function hostOf(req: Request): string {
-  const trust = req.app.get('trust proxy fn') as (address: string | undefined, hop: number) => boolean
-  const forwarded = trust(req.socket.remoteAddress, 0) ? req.headers['x-forwarded-host'] : undefined
-  const host = (Array.isArray(forwarded) ? forwarded[0] : forwarded) ?? req.headers.host ?? ''
-  return (host.split(',')[0] as string).trim().toLowerCase()
+function isPromise<T>(value: Awaitable<T>): value is Promise<T> {
+  return typeof (value as Promise<T> | null)?.then === 'function'
 }

@@ -7,6 +7,7 @@ import type { ResponseCacheOutcome } from './events.js'
 import { storedHeaders, updatedHeaders, valuesOf } from './headers.js'
 import type { Mark } from './marks.js'
 import type { Keeping, Refusal, ResponseFacts, Storing } from './policy.js'
+import { prepare } from './prepared.js'
 import { prepareReplay } from './replay.js'
 import type { Found, Responses } from './responses.js'
 import { standsIn } from './reuse.js'
@@ -59,9 +60,10 @@ export function watchMiss(miss: Miss): void {
     for (const name of res.getHeaderNames()) {
       if (!before.has(name) && !KEPT.has(name)) res.removeHeader(name)
     }
-    const head = { status: found.head.status, headers }
+    const { status } = found.head
+    const prepared = headers === found.head.headers ? found.prepared : prepare(headers)
     return prepareReplay(res, {
-      ...{ method: req.method, requestHeaders, head, body: found.body, birth, now, age: miss.age },
+      ...{ method: req.method, requestHeaders, status, prepared, body: found.body, birth, now, age: miss.age },
     })
   }
 

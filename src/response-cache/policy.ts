@@ -62,6 +62,8 @@ export type Lookup =
       readonly asked: Asked
     }
 
+export type Plan = Extract<Lookup, { readonly use: 'store' }>
+
 export interface RequestFacts {
   readonly method: string
   readonly headers: Readonly<Record<string, string | string[] | undefined>>

@@ -1,15 +1,14 @@
 import type { ServerResponse } from 'node:http'
 import { notModified } from './conditional.js'
-import { valuesOf } from './headers.js'
+import { joinedVary, type Prepared } from './prepared.js'
 import { sliceOf } from './range.js'
-import type { StoredHead } from './stored.js'
-import { parseVary } from './vary.js'
 
 export interface Replayed {
   readonly method: string | undefined
   /** As the client sent them. */
   readonly requestHeaders: Readonly<Record<string, string | string[] | undefined>>
-  readonly head: Pick<StoredHead, 'status' | 'headers'>
+  readonly status: number
+  readonly prepared: Prepared
   readonly body: Buffer
   readonly birth: number
   readonly now: number
@@ -21,28 +20,23 @@ export interface Replayed {
  * Headers set for this request already stay.
  */
 export function prepareReplay(res: ServerResponse, replayed: Replayed): Buffer | undefined {
-  const { method, requestHeaders, head, body, birth, now } = replayed
-  let dated = false
-  for (const [name, value] of head.headers) {
-    const key = name.toLowerCase()
-    dated ||= key === 'date'
-    if (key === 'vary') res.setHeader(name, joinedVary(res.getHeader('vary'), value))
-    else if (!(key.startsWith('access-control-') && res.hasHeader(name))) {
-      res.setHeader(name, value as string | string[])
-    }
+  const { method, requestHeaders, status, prepared, body, birth, now } = replayed
+  const { plain, cors, vary, dated, etag, lastModified } = prepared
+  for (let at = 0; at < plain.length; at += 2) res.setHeader(plain[at] as string, plain[at + 1] as string | string[])
+  for (const [name, value] of cors) {
+    if (!res.hasHeader(name)) res.setHeader(name, value as string | string[])
   }
-  if (!dated) res.setHeader('Date', new Date(birth).toUTCString())
+  if (vary.length > 0) res.setHeader('Vary', joinedVary(res.getHeader('vary'), vary))
+  if (!dated) res.setHeader('Date', httpDateOf(birth))
   if (replayed.age) res.setHeader('Age', Math.max(0, Math.floor((now - birth) / 1000)))
-  res.statusCode = head.status
-  const etag = valuesOf(head.headers, 'etag')[0]
-  const lastModified = valuesOf(head.headers, 'last-modified')[0]
-  if (head.status === 200 && notModified(requestHeaders, { etag, lastModified })) {
+  res.statusCode = status
+  if (status === 200 && notModified(requestHeaders, { etag, lastModified })) {
     res.statusCode = 304
     for (const name of ['Content-Length', 'Content-Encoding', 'Content-Type']) res.removeHeader(name)
     return undefined
   }
   let bytes: Buffer = body
-  if (head.status === 200 && method === 'GET' && requestHeaders.range !== undefined) {
+  if (status === 200 && method === 'GET' && requestHeaders.range !== undefined) {
     const slice = sliceOf(requestHeaders, body.length, { etag, lastModified })
     if (slice.kind === 'part') {
       res.statusCode = 206
@@ -55,12 +49,18 @@ export function prepareReplay(res: ServerResponse, replayed: Replayed): Buffer |
       bytes = body.subarray(0, 0)
     }
   }
-  if (head.status !== 204) res.setHeader('Content-Length', bytes.length)
+  if (status !== 204) res.setHeader('Content-Length', bytes.length)
   return method === 'HEAD' || bytes.length === 0 ? undefined : bytes
 }
 
-function joinedVary(present: number | string | string[] | undefined, stored: string | readonly string[]): string {
-  const values = [present, stored].flat().filter((value) => value !== undefined)
-  const names = parseVary(values.map(String))
-  return names === '*' ? '*' : values.length === 1 ? String(values[0]) : names.join(', ')
+let datedAt = Number.NaN
+let date = ''
+
+/** Most hits in a row are of a few responses. */
+function httpDateOf(at: number): string {
+  if (at !== datedAt) {
+    datedAt = at
+    date = new Date(at).toUTCString()
+  }
+  return date
 }

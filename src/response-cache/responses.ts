@@ -1,20 +1,47 @@
 import { createHash } from 'node:crypto'
 import { Coherence } from '../cache/coherence.js'
 import type { Entry } from '../cache/entry.js'
-import { type Mark, markOf, type Snapshot, Store } from '../cache/store.js'
+import { type Decoded, type Mark, markOf, type Snapshot, Store } from '../cache/store.js'
 import { LocalTier } from '../cache/tier.js'
 import type { RedisManager } from '../redis/index.js'
 import type { Head } from './capture.js'
 import { type HeaderList, tagsIn, valuesOf } from './headers.js'
+import { joinedParts, resourceKey, sharedAuthority, urlTag } from './key.js'
+import { Memo } from './memo.js'
 import type { Keeping } from './policy.js'
-import { decodeStored, encodeStored, type Stored, type StoredHead } from './stored.js'
+import { type Prepared, prepare } from './prepared.js'
+import { decodeStored, encodeStored, type StoredHead } from './stored.js'
+import { authorityOf, type Target } from './target.js'
 import { parseVary, variantOf } from './vary.js'
 
 type RequestHeaders = Readonly<Record<string, string | string[] | undefined>>
 
-export interface Found {
-  readonly state: 'hit'
+/** A response as every hit uses it. */
+export interface Kept {
+  readonly stored: DecodedHead
+  readonly body: Buffer
+  /** When it was made, and until when it is fresh; ms since the epoch. */
+  readonly createdAt: number
+  readonly freshUntil: number
+  readonly staleUntil: number
+}
+
+/** What the metadata of an entry says: one of a few texts, each read once. */
+type DecodedHead =
+  | { readonly kind: 'response'; readonly head: StoredHead; readonly prepared: Prepared }
+  | { readonly kind: 'variants'; readonly names: readonly string[] }
+
+/** What is asked for, whichever of its variants. */
+export interface Resource {
+  readonly key: string
+  readonly entryKey: string
+  readonly urlTag: string
+}
+
+export class Found {
+  readonly state = 'hit'
   readonly head: StoredHead
+  readonly prepared: Prepared
   readonly body: Buffer
   /** When it was made, and until when it is fresh; ms since the epoch. */
   readonly birth: number
@@ -22,8 +49,26 @@ export interface Found {
   /** Request headers that selected it. */
   readonly names: readonly string[]
   readonly key: string
+
+  constructor(
+    { head, prepared }: Extract<DecodedHead, { kind: 'response' }>,
+    kept: Kept,
+    names: readonly string[],
+    key: string,
+  ) {
+    this.head = head
+    this.prepared = prepared
+    this.body = kept.body
+    this.birth = kept.createdAt
+    this.freshUntil = kept.freshUntil
+    this.names = names
+    this.key = key
+  }
+
   /** Of the bytes under that key. */
-  readonly seen: Mark
+  get seen(): Mark {
+    return markOf({ createdAt: this.birth })
+  }
 }
 
 export interface Missed {
@@ -59,27 +104,21 @@ export interface LocalCopies {
  * lists the names, and each variant is an entry of its own (RFC 9111 §4.1).
  */
 export class Responses {
-  readonly store: Store<Entry>
-  readonly #redis: RedisManager
-  /** Of copies in this process, whose heads are read once. */
-  readonly #decoded = new WeakMap<Entry, Stored>()
+  readonly store: Store<Kept>
+  readonly #resources = new Memo<Resource>(2000)
+  readonly #heads = new Memo<DecodedHead>(1000)
+  readonly #variants = new Memo<string>(2000)
+  readonly #isLocal: boolean
 
   constructor(redis: RedisManager, namespace: string, local: LocalCopies | undefined) {
-    this.#redis = redis
-    const tier = local === undefined ? undefined : new LocalTier<Entry>(local.maxBytes)
+    const tier = local === undefined ? undefined : new LocalTier<Kept>(local.maxBytes)
+    this.#isLocal = tier !== undefined
     let coherence: Coherence | undefined
     this.store = new Store({
       redis,
       feature: 'responses',
       namespace,
-      decode: (entry) => {
-        // The reply is a slice of a larger buffer, which a copy that is kept would keep alive.
-        const value =
-          tier === undefined
-            ? entry
-            : { ...entry, body: Buffer.from(entry.body), metadata: Buffer.from(entry.metadata) }
-        return { value, bytes: entry.body.length + entry.metadata.length }
-      },
+      decode: (entry) => this.#decode(entry, tier !== undefined),
       local: tier === undefined || local === undefined ? undefined : { tier, capMs: () => local.maxAgeMs },
       publishes: () => coherence !== undefined && coherence.mode !== 'tracking',
     })
@@ -88,32 +127,54 @@ export class Responses {
     }
   }
 
-  async find(resource: string, requestHeaders: RequestHeaders, tags: readonly string[], now: number): Promise<Lookup> {
-    let key = resource
-    let names: readonly string[] = []
+  /** `extra`: parts of the key that are the caller's own. */
+  resource(target: Target, extra: readonly string[]): Resource {
+    const { protocol, host, url, localPort } = target
+    const text = joinedParts([protocol, host, url, localPort ?? 0, ...extra])
+    const known = this.#resources.get(text)
+    if (known !== undefined) return known
+    const authority = sharedAuthority(authorityOf(target), localPort)
+    const key = resourceKey({ protocol, authority, url, extra })
+    const resource = { key, entryKey: this.store.entryKey(key), urlTag: urlTag(url) }
+    this.#resources.set(text, resource)
+    return resource
+  }
+
+  /** What this process holds a copy of. */
+  peek({ key, entryKey }: Resource, requestHeaders: RequestHeaders, now: number): Found | undefined {
+    if (!this.#isLocal) return undefined
+    const copy = this.store.peek(entryKey, now)?.value
+    if (copy === undefined || copy.staleUntil <= now) return undefined
+    if (copy.stored.kind === 'response') return new Found(copy.stored, copy, NO_NAMES, key)
+    const { names } = copy.stored
+    const variant = this.#variantKey(key, names, requestHeaders)
+    const chosen = this.store.peek(this.store.entryKey(variant), now)?.value
+    if (chosen?.stored.kind !== 'response' || chosen.staleUntil <= now) return undefined
+    return new Found(chosen.stored, chosen, names, variant)
+  }
+
+  async find(
+    resource: Resource,
+    requestHeaders: RequestHeaders,
+    tags: readonly string[],
+    now: number,
+  ): Promise<Lookup> {
+    let { key } = resource
+    let names = NO_NAMES
     for (;;) {
       const copy = this.store.peek(this.store.entryKey(key), now)
       const reading = copy === undefined ? await this.store.read(key, tags) : undefined
       if (reading?.state === 'away') return { state: 'away' }
       if (reading?.state === 'absent') return { state: 'miss', names, key, seen: reading.mark }
       const { value } = copy ?? (reading as Extract<typeof reading, { state: 'found' }>).resident
-      const { metadata, body, createdAt, freshUntil, staleUntil } = value
-      const seen = markOf(value)
-      const miss: Missed = { state: 'miss', names, key, seen }
-      const stored = this.#decoded.get(value) ?? decodeStored(metadata)
-      if (stored === undefined) {
-        this.#redis.emit('data.corrupt', { feature: 'responses', problem: 'the metadata is not of a response' })
-        return miss
-      }
-      if (copy !== undefined) this.#decoded.set(value, stored)
-      if (staleUntil <= now) return miss
-      if (stored.kind === 'response') {
-        return { state: 'hit', head: stored.head, body, birth: createdAt, freshUntil, names, key, seen }
-      }
+      const { stored, staleUntil } = value
+      if (staleUntil > now && stored.kind === 'response') return new Found(stored, value, names, key)
       // A list of names under a variant would lead nowhere.
-      if (key !== resource) return miss
+      if (staleUntil <= now || stored.kind !== 'variants' || key !== resource.key) {
+        return { state: 'miss', names, key, seen: markOf(value) }
+      }
       names = stored.names
-      key = variantKey(resource, names, requestHeaders)
+      key = this.#variantKey(resource.key, names, requestHeaders)
     }
   }
 
@@ -135,16 +196,52 @@ export class Responses {
     if (names.length === 0) return this.store.write(resource, { ...times, metadata, body }, snapshot)
     const index = encodeStored({ kind: 'variants', names })
     const written = await Promise.all([
-      this.store.write(variantKey(resource, names, response.requestHeaders), { ...times, metadata, body }, snapshot),
+      this.store.write(
+        this.#variantKey(resource, names, response.requestHeaders),
+        { ...times, metadata, body },
+        snapshot,
+      ),
       this.store.write(resource, { ...times, metadata: index, body: Buffer.alloc(0) }, snapshot),
     ])
     return written.every(Boolean)
   }
+
+  #variantKey(resource: string, names: readonly string[], headers: RequestHeaders): string {
+    const text = joinedParts([resource, ...names, ...names.map((name) => sentValue(headers, name))])
+    let variant = this.#variants.get(text)
+    if (variant === undefined) {
+      variant = `${resource}.${variantOf(names, headers)}`
+      this.#variants.set(text, variant)
+    }
+    return variant
+  }
+
+  #decode({ metadata, body, createdAt, freshUntil, staleUntil }: Entry, kept: boolean): Decoded<Kept> | undefined {
+    const stored = this.#readHead(metadata)
+    if (stored === undefined) return undefined
+    // The reply is a slice of a larger buffer, which a copy that is kept would keep alive.
+    const value = { stored, body: kept ? Buffer.from(body) : body, createdAt, freshUntil, staleUntil }
+    return { value, bytes: body.length + metadata.length }
+  }
+
+  #readHead(metadata: Buffer): DecodedHead | undefined {
+    const text = metadata.toString('latin1')
+    const known = this.#heads.get(text)
+    if (known !== undefined) return known
+    const stored = decodeStored(metadata)
+    if (stored === undefined) return undefined
+    const head = stored.kind === 'variants' ? stored : { ...stored, prepared: prepare(stored.head.headers) }
+    this.#heads.set(text, head)
+    return head
+  }
 }
 
-function variantKey(resource: string, names: readonly string[], headers: RequestHeaders): string {
-  return `${resource}.${variantOf(names, headers)}`
+/** Told apart from one that is missing. */
+function sentValue(headers: RequestHeaders, name: string): string {
+  return Object.hasOwn(headers, name) ? `=${headers[name]}` : ''
 }
+
+const NO_NAMES: readonly string[] = []
 
 /** Names only grow, so that responses which disagree about Vary do not push each other out. */
 function variantNames({ head, names }: Response): string[] {

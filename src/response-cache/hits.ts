@@ -1,0 +1,54 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ResponseCacheOutcome } from './events.js'
+import type { Mark } from './marks.js'
+import type { Plan } from './policy.js'
+import { prepareReplay } from './replay.js'
+import type { Found, Lookup, Resource, Responses } from './responses.js'
+import { reuse } from './reuse.js'
+
+export interface HitOptions {
+  readonly responses: Responses
+  readonly mark: Mark
+  /** `Age` is sent. */
+  readonly age: boolean
+  readonly report: (outcome: ResponseCacheOutcome) => void
+}
+
+/** Answers with stored responses. Knows of no Express: everything is asked of, and done to, what Node made. */
+export class Hits {
+  readonly #options: HitOptions
+
+  constructor(options: HitOptions) {
+    this.#options = options
+  }
+
+  /** Answers at once with a copy in this process; false where there is none that may be used, and nothing was done. */
+  answer(req: IncomingMessage, res: ServerResponse, resource: Resource, plan: Plan): boolean {
+    const now = Date.now()
+    const found = this.#options.responses.peek(resource, req.headers, now)
+    if (found === undefined || !mayUse(found, plan)) return false
+    const use = reuse(found, plan.asked, now)
+    if (use !== 'fresh' && use !== 'stale') return false
+    this.send(req, res, found, now, false)
+    return true
+  }
+
+  send(req: IncomingMessage, res: ServerResponse, found: Found, now: number, collapsed: boolean): void {
+    const { mark, report, age } = this.#options
+    const { method, headers: requestHeaders } = req
+    const { head, prepared, body, birth, freshUntil } = found
+    const { status } = head
+    mark(res, freshUntil > now ? 'HIT' : 'STALE', { hit: true, ttl: (freshUntil - now) / 1000, collapsed })
+    report({ outcome: 'hit', ageMs: now - birth, status, bytes: body.length })
+    const bytes = prepareReplay(res, { method, requestHeaders, status, prepared, body, birth, now, age })
+    if (bytes === undefined) res.end()
+    else res.end(bytes)
+  }
+}
+
+/** Whether a stored response is for whoever sent a request. */
+export function mayUse(found: Lookup, { publicOnly, authorized }: Plan): found is Found {
+  return (
+    found.state === 'hit' && (!publicOnly || found.head.isPublic || (!authorized && found.names.includes('cookie')))
+  )
+}

@@ -1,0 +1,25 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { TrustProxy } from './target.js'
+
+/** A response cache for what answers requests before Express does (`src/server`). */
+export interface ResponseCacheSeam {
+  /** Why `answer` never does: an option that needs Express' request. `undefined` where it may. */
+  readonly ineligible: string | undefined
+  /**
+   * Answers with a response that this process holds, as the middleware would have, and is true; or is false and has
+   * done nothing. Synchronous. `req.url` is that of the whole request; headers set on `res` before stay.
+   */
+  answer(req: IncomingMessage, res: ServerResponse, trusts: TrustProxy): boolean
+}
+
+/** Of the registry of symbols: a middleware from the CommonJS build is known to the ESM build as well. */
+const seam: unique symbol = Symbol.for('holdfast.response-cache.seam') as never
+
+export function withSeam<Middleware extends object>(middleware: Middleware, value: ResponseCacheSeam): Middleware {
+  return Object.defineProperty(middleware, seam, { value })
+}
+
+/** The seam of what `responseCache()` returned; `undefined` for any other middleware. */
+export function seamOf(middleware: unknown): ResponseCacheSeam | undefined {
+  return (middleware as { readonly [seam]?: ResponseCacheSeam } | undefined)?.[seam]
+}
