@@ -2,6 +2,7 @@ import type { Emitter } from '../shared/emitter.js'
 import { isError } from '../shared/errors.js'
 import type { EventCatalogue } from '../shared/events.js'
 import type { RedisClient } from './client.js'
+import { Cork } from './cork.js'
 import { describe, replyKind } from './describe.js'
 import { classify, type UnavailableReason } from './errors.js'
 import type { RedisCall } from './events.js'
@@ -18,12 +19,16 @@ export interface GateOptions {
 /** Why a call has no reply: the outage's reason, or what was thrown. */
 export type Failed = (reason: UnavailableReason | 'error', error?: unknown) => void
 
-/** While a deadline has been missed and nothing was heard since, later calls wait this long, or three round trips. */
+/**
+ * While a deadline has been missed and nothing was heard since, later calls wait this long, or three round trips. Also
+ * the time for an answer after the event loop was blocked.
+ */
 const SUSPECT_MS = 15
 
 /** Every command passes here: refused at once when Redis is known to be away, else bounded by a deadline. */
 export class Gate {
   readonly #options: GateOptions
+  readonly #cork = new Cork()
   #inFlight = 0
   #epoch = 0
 
@@ -56,18 +61,19 @@ export class Gate {
     failed: Failed,
   ): void {
     const { link, events } = this.#options
+    const client = this.#options.client as RedisClient
     const epoch = this.#epoch
     // A straggler of a lost connection says nothing about the one that followed it.
     const current = (): boolean => epoch === link.epoch
-    const started = events.listens('redis.call') ? performance.now() : undefined
+    const started = performance.now()
     let waiting = true
-    this.#inFlight++
+    this.#cork.hold(client, this.#inFlight++)
 
     const settle = (outcome: RedisCall['outcome'], thrown?: unknown): boolean => {
       if (!waiting) return false
       waiting = false
       clearTimeout(timer)
-      if (started !== undefined) {
+      if (events.listens('redis.call')) {
         const durationMs = performance.now() - started
         const call = { operation, outcome, durationMs }
         events.emit('redis.call', outcome === 'error' ? { ...call, error: kindOf(thrown) } : call)
@@ -80,10 +86,14 @@ export class Gate {
       failed('timeout')
     }
     const limit = deadline ?? (link.suspect ? this.#suspectLimit() : this.#options.deadline)
-    // After a blocked event loop timers run before the socket is read: the reply may be waiting there.
-    const timer = setTimeout(() => setImmediate(late), limit)
+    const due = (): void => {
+      // After a blocked event loop timers run before the socket is read: the reply may be waiting there, or be under way.
+      if (performance.now() - started < limit + SUSPECT_MS) setImmediate(late)
+      else timer = setTimeout(late, SUSPECT_MS)
+    }
+    let timer = setTimeout(due, limit)
 
-    start(command, this.#options.client as RedisClient).then(
+    start(command, client).then(
       (value) => {
         if (epoch === this.#epoch) this.#inFlight--
         if (!settle('ok')) return
