@@ -16,6 +16,7 @@ const config: Config = {
     '^holdfast$': '<rootDir>/src/index',
     '^holdfast/(.*)$': '<rootDir>/src/$1/index',
   },
+  setupFilesAfterEnv: ['<rootDir>/__tests__/support/second-try.ts'],
   reporters: ['default', '<rootDir>/scripts/count-reporter.mjs'],
   testTimeout: 30_000,
   maxWorkers: 2,
