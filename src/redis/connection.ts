@@ -1,5 +1,6 @@
 import { Cluster, type ClusterOptions, type CommonRedisOptions, Redis, type RedisOptions } from 'ioredis'
 import { isCluster, masters, type RedisClient } from './client.js'
+import { replyText } from './describe.js'
 import { keepConnecting, sentinelOptions } from './sentinel.js'
 import type { Credentials, Settings, Target } from './settings.js'
 
@@ -103,7 +104,7 @@ function optionsFor({ connectTimeout }: Settings, role: ConnectionRole): Shared 
     socketTimeout: role === 'blocking' ? undefined : Math.max(connectTimeout, 5000),
     commandTimeout: undefined,
     retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt - 1, 3), 400) + Math.floor(Math.random() * 50),
-    reconnectOnError: (error) => (/^(READONLY|LOADING|MASTERDOWN)/.test(error.message) ? 1 : false),
+    reconnectOnError: (error) => (/^(READONLY|LOADING|MASTERDOWN)/.test(replyText(error.message)) ? 1 : false),
     keepAlive: 10_000,
     // While the server reads its file after a start, ask again this often instead of after its own estimate.
     maxLoadingRetryTime: 250,
