@@ -133,7 +133,9 @@ describe('the local tier', () => {
   })
 
   it('follows pub/sub where tracking is refused, and says so', async () => {
-    await server.client().call('ACL', 'SETUSER', 'plain', 'on', '>pw', '~*', '&*', '+@all', '-client', '+client|id', '+client|setname')
+    await server
+      .client()
+      .call('ACL', 'SETUSER', 'plain', 'on', '>pw', '~*', '&*', '+@all', '-client', '+client|id', '+client|setname')
     const url = server.url.replace('//', '//plain:pw@')
     const [one, two] = [await peerWith({}, { url }), await peerWith({}, { url })]
     expect(one.cache.stats().local.mode).toBe('pubsub')

@@ -97,7 +97,9 @@ describe('client tracking', () => {
   })
 
   it('says so where the server refuses', async () => {
-    await server.client().call('ACL', 'SETUSER', 'plain', 'on', '>pw', '~*', '&*', '+@all', '-client', '+client|id', '+client|setname')
+    await server
+      .client()
+      .call('ACL', 'SETUSER', 'plain', 'on', '>pw', '~*', '&*', '+@all', '-client', '+client|id', '+client|setname')
     const plain = createRedisManager({ url: server.url.replace('//', '//plain:pw@'), logger: false })
     await plain.ready()
     const watched = watch(plain)
