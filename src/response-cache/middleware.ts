@@ -29,6 +29,7 @@ import { urlTag } from './key.js'
 import { type MarkOptions, marker } from './marks.js'
 import { watchMiss } from './miss.js'
 import { type BypassReason, type Lookup, lookup, type Plan, type ResponseFacts, storing } from './policy.js'
+import { Prefetches } from './prefetch.js'
 import { type Found, type Resource, Responses } from './responses.js'
 import { reuse } from './reuse.js'
 import { type ResponseCacheSeam, withSeam } from './seam.js'
@@ -167,6 +168,7 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
   const coalescing = new Coalescing(responses.store, { waitMs: coalesce === false ? 0 : toMs(coalesce), tagLifetimeMs })
   const mark = marker(marks)
   const hits = new Hits({ responses, mark, report, age })
+  const prefetches = new Prefetches(responses)
 
   function report(outcome: ResponseCacheOutcome): void {
     if (redis.listens('response-cache')) redis.emit('response-cache', outcome)
@@ -198,7 +200,7 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
 
   function responseCacheMiddleware(req: Request, res: Response, next: NextFunction): void {
     if (disabled) return bypass(res, next, 'disabled')
-    const target = targetOf(req, req.originalUrl, req.app.get('trust proxy fn') as TrustProxy)
+    const target = targetOf(req, req.originalUrl, trustOf(req))
     if (isUnsafe(req.method)) {
       holdEnd(res, (head) => {
         const { protocol, url } = target
@@ -230,7 +232,7 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
     const turn = coalescing.turn(resource.key, allTags)
     for (;;) {
       const now = Date.now()
-      const found = await responses.find(resource, req.headers, allTags, now)
+      const found = await (prefetches.take(req, resource) ?? responses.find(resource, req.headers, allTags, now))
       if (found.state === 'away') return asked.onlyIfCached ? notStored(res) : bypass(res, next, 'unavailable')
       const candidate = mayUse(found, plan) ? found : undefined
       const use = candidate === undefined ? undefined : reuse(candidate, asked, now)
@@ -285,7 +287,16 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
     }
   }
 
-  const seam: ResponseCacheSeam = {
+  const seam: ResponseCacheSeam<Request> = {
+    prefetch(req) {
+      if (disabled || key !== undefined || !redis.available) return
+      const plan = planOf(req)
+      if (plan.use === 'bypass') return
+      const named = typeof tags === 'function' ? tags(req) : tags
+      if (isPromise(named)) return void named.catch(() => {})
+      const resource = responses.resource(targetOf(req, req.originalUrl, trustOf(req)), NO_PARTS)
+      prefetches.start(req, resource, named)
+    },
     ineligible: key === undefined ? undefined : '"key" is a function of the request',
     answer(req, res, trusts) {
       if (disabled || key !== undefined || !redis.available) return false
@@ -300,6 +311,10 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
     invalidate: (url: string) => responses.store.invalidateTags([urlTag(url)]),
     clear: () => responses.store.clear(),
   })
+}
+
+function trustOf(req: Request): TrustProxy {
+  return req.app.get('trust proxy fn') as TrustProxy
 }
 
 function isPromise<T>(value: Awaitable<T>): value is Promise<T> {

@@ -1,8 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TrustProxy } from './target.js'
 
-/** A response cache for what answers requests before Express does (`src/server`). */
-export interface ResponseCacheSeam {
+/** A response cache for what answers requests in another order than Express' (`src/server`, `src/compose`). */
+export interface ResponseCacheSeam<Req = never> {
+  /**
+   * Begins the read of a request's response before the middleware is called for it, which may then be never (`compose`).
+   * Reads nothing that middlewares in front may set, but for what `tags` reads; those are asked for again.
+   */
+  prefetch(req: Req): void
   /** Why `answer` never does: an option that needs Express' request. `undefined` where it may. */
   readonly ineligible: string | undefined
   /**
