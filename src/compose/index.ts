@@ -1,0 +1,1 @@
+export { compose } from './middleware.js'
