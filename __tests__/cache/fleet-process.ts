@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createCache, createRedisManager } from '../../src/index.js'
+import { createCache } from '../../src/cache/index.js'
+import { createRedisManager } from '../../src/redis/index.js'
 
 /*
  * A process of its own: connects, says `ready`, and on `go` asks a hundred times at once for one cold key. Says what it

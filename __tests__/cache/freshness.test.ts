@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
 import { type FreshnessPolicy, judge, timesOf } from '../../src/cache/freshness.js'
+import { passing } from '../../src/cache/held.js'
 import { MemoryFallback } from '../../src/cache/memory.js'
 
 const policy: FreshnessPolicy = { refreshAhead: 0.2, staleWhileRevalidateMs: 100, staleIfErrorMs: 500, xfetch: 0 }
@@ -64,10 +65,10 @@ describe('freshness', () => {
 describe('the fallback in memory', () => {
   it('stays within its bytes, the oldest going first', () => {
     const memory = new MemoryFallback(10_000)
-    for (let i = 0; i < 100; i++) memory.set(`k${i}`, { take: () => i }, 700, 1000)
+    for (let i = 0; i < 100; i++) memory.set(`k${i}`, passing(i), 700, 1000)
     const kept = Array.from({ length: 100 }, (_, i) => memory.get(`k${i}`, 0)).filter((held) => held !== undefined)
     expect(kept.map((held) => held.take())).toEqual([91, 92, 93, 94, 95, 96, 97, 98, 99])
-    memory.set('huge', { take: () => 0 }, 20_000, 1000)
+    memory.set('huge', passing(0), 20_000, 1000)
     expect(memory.get('huge', 0)).toBeUndefined()
     expect(memory.get('k99', 1000)).toBeUndefined()
   })

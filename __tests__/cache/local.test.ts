@@ -183,16 +183,7 @@ describe('the local tier', () => {
 })
 
 describe('the tier alone', () => {
-  const entry = (versions: Record<string, string> = {}) => ({
-    flags: 0,
-    createdAt: 0,
-    freshUntil: Number.MAX_SAFE_INTEGER,
-    staleUntil: Number.MAX_SAFE_INTEGER,
-    dependencies: Object.entries(versions).map(([name, version]) => ({ name, version })),
-    metadata: Buffer.alloc(0),
-    body: Buffer.alloc(0),
-  })
-  const how = { bytes: 100, capMs: 1e9, versionKey: (name: string) => `v:${name}` }
+  const end = Number.MAX_SAFE_INTEGER
 
   function tierOf(maxBytes = 1e6): LocalTier<string> {
     const tier = new LocalTier<string>(maxBytes)
@@ -200,50 +191,75 @@ describe('the tier alone', () => {
     return tier
   }
 
+  /** As a read does that finds the value with these versions; `meanwhile` happens before its reply. */
+  function keep(
+    tier: LocalTier<string>,
+    key: string,
+    versions: Record<string, string> = {},
+    meanwhile = () => {},
+  ): void {
+    const begun = tier.beginRead()
+    meanwhile()
+    const dependencies = Object.entries(versions).map(([name, version]) => ({ name, version }))
+    tier.keep({ key, value: key, createdAt: 0, freshUntil: end, staleUntil: end }, begun, {
+      ...{ bytes: 100, capMs: 1e9, dependencies },
+    })
+    tier.endRead()
+  }
+
   it('keeps what was read last where there is no room for all', () => {
     const tier = tierOf(10_000)
     for (let i = 0; i < 100; i++) {
-      tier.keep(`k${i}`, entry(), 'x', how)
+      keep(tier, `k${i}`)
       tier.get('k0', 0)
     }
-    expect(tier.get('k0', 0)?.value).toBe('x')
+    expect(tier.get('k0', 0)?.value).toBe('k0')
     expect(tier.get('k1', 0)).toBeUndefined()
     expect(tier.bytes).toBeLessThanOrEqual(10_000)
   })
 
   it('knows a version once for all entries, and forgets it with the last of them', () => {
     const tier = tierOf()
-    tier.keep('a', entry({ t: '1' }), 'a', how)
-    tier.keep('b', entry({ t: '1' }), 'b', how)
-    tier.changed('v:t')
+    keep(tier, 'a', { t: '1' })
+    keep(tier, 'b', { t: '1' })
+    tier.changed('t')
     expect([tier.get('a', 0), tier.get('b', 0)]).toEqual([undefined, undefined])
-    tier.keep('c', entry({ t: '2' }), 'c', how)
+    keep(tier, 'c', { t: '2' })
     expect(tier.get('c', 0)?.value).toBe('c')
-    tier.keep('d', entry({ t: '3' }), 'd', how)
+    keep(tier, 'd', { t: '3' })
     expect(tier.get('c', 0)).toBeUndefined()
     expect(tier.get('d', 0)?.value).toBe('d')
     tier.clear()
     expect([tier.size, tier.bytes]).toEqual([0, 0])
   })
 
-  it('tells a reader of changes and clearings while it reads', () => {
-    const tier = tierOf()
-    for (const disturb of [
-      () => tier.changed('k'),
-      () => tier.clear(),
-      () => {
-        tier.open = false
-      },
-    ]) {
+  it('keeps nothing that changed while it was read, nor what depends on it', () => {
+    const disturbances: [string, (tier: LocalTier<string>) => void][] = [
+      ['the key', (tier) => tier.changed('k')],
+      ['a version', (tier) => tier.changed('t')],
+      ['everything', (tier) => tier.clear()],
+      ['nothing is heard', (tier) => Object.assign(tier, { open: false })],
+      ['very much', (tier) => Array.from({ length: 10_001 }, (_, i) => tier.changed(`other ${i}`))],
+    ]
+    for (const [name, disturb] of disturbances) {
+      const tier = tierOf()
+      keep(tier, 'k', { t: '1' }, () => disturb(tier))
       tier.open = true
-      const reader = tier.reader()
-      reader.watch('k')
-      expect(reader.unchanged).toBe(true)
-      tier.changed('other')
-      expect(reader.unchanged).toBe(true)
-      disturb()
-      expect(reader.unchanged).toBe(false)
-      reader.end()
+      expect([name, tier.get('k', 0)]).toEqual([name, undefined])
     }
+  })
+
+  it('keeps what was read while something else changed, or before its read began', () => {
+    const tier = tierOf()
+    tier.changed('k')
+    const another = tier.beginRead()
+    tier.changed('k')
+    keep(tier, 'k', { t: '1' }, () => tier.changed('other'))
+    expect(tier.get('k', 0)?.value).toBe('k')
+    tier.keep({ key: 'k', value: 'old', createdAt: 0, freshUntil: end, staleUntil: end }, another, {
+      ...{ bytes: 100, capMs: 1e9, dependencies: [] },
+    })
+    expect(tier.get('k', 0)?.value).toBe('k')
+    tier.endRead()
   })
 })

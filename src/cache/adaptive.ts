@@ -1,4 +1,5 @@
-import type { Job, Loader } from './loader.js'
+import type { Job } from './job.js'
+import type { Loader } from './loader.js'
 
 interface Popular {
   readonly job: Job

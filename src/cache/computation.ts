@@ -1,5 +1,6 @@
 import { type Duration, toMs } from '../shared/duration.js'
 import type { CacheOutcome } from './events.js'
+import { passing } from './held.js'
 import type { CacheCounters } from './stats.js'
 import type { Held, Packed, Values } from './values.js'
 
@@ -61,7 +62,7 @@ export async function runComputation(
   report({ outcome: 'miss' })
   const ttl = ttlMs ?? (value === null ? policy.negativeTtlMs : undefined) ?? policy.ttlMs
   if (value === undefined || skipped || !(ttl > 0)) {
-    return { held: { take: () => value }, packed: undefined, ttlMs: ttl, moreTags }
+    return { held: passing(value), packed: undefined, ttlMs: ttl, moreTags }
   }
   const packed = values.pack(value, performance.now() - started)
   return { held: values.hold(packed), packed, ttlMs: ttl, moreTags }

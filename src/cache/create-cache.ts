@@ -5,12 +5,13 @@ import { Adaptive } from './adaptive.js'
 import type { Cache } from './cache.js'
 import { Coherence } from './coherence.js'
 import type { Compression } from './compression.js'
+import type { Core } from './core.js'
 import { cacheEnvironment } from './environment.js'
 import { policyOf } from './load-policy.js'
 import { Loader } from './loader.js'
 import { MemoryFallback } from './memory.js'
 import { type CacheOptions, cacheRules } from './options.js'
-import { type Core, ScopedCache } from './scoped-cache.js'
+import { ScopedCache } from './scoped-cache.js'
 import { hitRatioOf, newCounters } from './stats.js'
 import { Store } from './store.js'
 import { LocalTier } from './tier.js'
@@ -53,7 +54,7 @@ export function createCache(options: CacheOptions): Cache {
     redis,
     feature: 'cache',
     namespace,
-    decode: (entry) => values.decode(entry),
+    decode: (entry, kept) => values.decode(entry, kept),
     stamp: version === undefined ? undefined : createHash('sha256').update(version).digest('base64url').slice(0, 12),
     local: tier === undefined ? undefined : { tier, capMs },
     publishes: () => coherence?.mode !== 'tracking',

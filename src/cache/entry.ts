@@ -49,8 +49,25 @@ export function encodeEntry({ flags, createdAt, freshUntil, staleUntil, dependen
   return frame
 }
 
+/** Reads lists of dependencies. Most are the same as the one before: that one is given again. */
+export class DependencyLists {
+  #bytes = ''
+  #list: readonly Dependency[] = []
+
+  read(frame: Buffer, end: number): readonly Dependency[] | undefined {
+    const bytes = frame.toString('latin1', HEAD, end)
+    if (bytes === this.#bytes) return this.#list
+    const list = decodeDependencies(frame, end)
+    if (list !== undefined) {
+      this.#bytes = bytes
+      this.#list = list
+    }
+    return list
+  }
+}
+
 /** The entry in the frame, its parts sharing the frame's memory; `undefined` for anything that is not exactly one. */
-export function decodeEntry(frame: Buffer): Entry | undefined {
+export function decodeEntry(frame: Buffer, lists: DependencyLists = new DependencyLists()): Entry | undefined {
   if (frame.length < HEAD || frame.readUInt16BE(0) !== MAGIC || frame[2] !== FRAME_VERSION) return undefined
   const createdAt = frame.readDoubleBE(4)
   const freshUntil = frame.readDoubleBE(12)
@@ -60,7 +77,7 @@ export function decodeEntry(frame: Buffer): Entry | undefined {
   const bodyStart = bodyEnd - frame.readUInt32BE(36)
   const metadataStart = bodyStart - frame.readUInt32BE(32)
   if (metadataStart < HEAD || HEAD + frame.readUInt32BE(28) !== metadataStart) return undefined
-  const dependencies = decodeDependencies(frame, metadataStart)
+  const dependencies = lists.read(frame, metadataStart)
   if (dependencies === undefined) return undefined
   return {
     flags: frame[3] as number,

@@ -3,33 +3,34 @@ const OBJECT = 56
 const SLOT = 8
 
 /**
- * Freezes plain data through and through and estimates its memory. `undefined` for what freezing does not protect
- * (dates, maps, buffers): such values are handed out as copies.
+ * Freezes plain data through and through and estimates its memory in bytes. `undefined` for what freezing does not
+ * protect (dates, maps, buffers): such values are handed out as copies.
  */
-export function freezeDeep(value: unknown): { readonly bytes: number } | undefined {
+export function freezeDeep(value: unknown): number | undefined {
   switch (typeof value) {
     case 'string':
-      return { bytes: 24 + 2 * value.length }
+      return 24 + 2 * value.length
     case 'object':
       break
     case 'function':
     case 'symbol':
       return undefined
     default:
-      return { bytes: 16 }
+      return 16
   }
-  if (value === null) return { bytes: SLOT }
-  const prototype = Object.getPrototypeOf(value)
-  const plain = Array.isArray(value) || prototype === null || Object.getPrototypeOf(prototype) === null
-  if (!plain) return undefined
+  if (value === null) return SLOT
+  if (!Array.isArray(value)) {
+    const prototype = Object.getPrototypeOf(value)
+    if (prototype !== null && Object.getPrototypeOf(prototype) !== null) return undefined
+  }
   // Frozen before it is entered, so that a cycle ends.
-  if (Object.isFrozen(value)) return { bytes: OBJECT }
+  if (Object.isFrozen(value)) return OBJECT
   Object.freeze(value)
   let bytes = OBJECT
-  for (const each of Object.values(value)) {
+  for (const each of Array.isArray(value) ? value : Object.values(value)) {
     const inner = freezeDeep(each)
     if (inner === undefined) return undefined
-    bytes += SLOT + inner.bytes
+    bytes += SLOT + inner
   }
-  return { bytes }
+  return bytes
 }

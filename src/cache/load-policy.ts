@@ -1,6 +1,16 @@
 import { toMs } from '../shared/duration.js'
-import type { LoadPolicy } from './loader.js'
+import type { FreshnessPolicy } from './freshness.js'
 import type { FreshnessOptions, SetOptions } from './options.js'
+
+/** The options of one call, complete. */
+export interface LoadPolicy extends FreshnessPolicy {
+  readonly ttlMs: number
+  readonly negativeTtlMs: number | undefined
+  readonly jitter: number
+  readonly tags: readonly string[]
+  readonly waitMs: number
+  readonly leaseMs: number
+}
 
 /** The options of a call, or of a cache, over what holds where they are silent. */
 export function policyOf(options: SetOptions, base: Partial<LoadPolicy> & { readonly leaseMs: number }): LoadPolicy {
@@ -19,4 +29,9 @@ export function policyOf(options: SetOptions, base: Partial<LoadPolicy> & { read
     leaseMs: base.leaseMs,
     tags,
   }
+}
+
+/** How long what is stored may be of use. */
+export function lifetimeOf({ staleWhileRevalidateMs, staleIfErrorMs }: LoadPolicy, ttlMs: number): number {
+  return ttlMs + Math.max(staleWhileRevalidateMs, staleIfErrorMs)
 }

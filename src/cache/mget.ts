@@ -10,16 +10,15 @@ export function mget(
   return Promise.all([client.mgetBuffer([...keys]), client.mgetBuffer([...others])]).then((replies) => replies.flat())
 }
 
-/** What lies under keys of any slots: one command, or on a Cluster one pipeline per master. */
-export async function mgetMany(client: RedisClient, keys: readonly string[]): Promise<(Buffer | null)[]> {
-  if (keys.length === 0) return []
-  if (!isCluster(client)) return client.mgetBuffer([...keys])
-  const replies = await batch(
-    client,
-    keys.map((key): BatchCommand => ['getBuffer', key]),
-  )
-  return replies.map(([error, reply]) => {
-    if (error !== null) throw error
-    return reply as Buffer | null
-  })
+/** As {@link mget} where the first keys are of any slots: one command, or on a Cluster one pipeline per master. */
+export async function mgetMany(
+  client: RedisClient,
+  keys: readonly string[],
+  others: readonly string[],
+): Promise<(Buffer | null)[]> {
+  if (!isCluster(client)) return client.mgetBuffer([...keys, ...others])
+  const commands = keys.map((key): BatchCommand => ['getBuffer', key])
+  const [replies, last] = await Promise.all([batch(client, commands), client.mgetBuffer([...others])])
+  for (const [error] of replies) if (error !== null) throw error
+  return [...replies.map(([, reply]) => reply as Buffer | null), ...last]
 }

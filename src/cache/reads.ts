@@ -1,16 +1,20 @@
-import type { Reading, Store } from './store.js'
+import type { Job } from './job.js'
+import type { Reading } from './store.js'
+import type { Held } from './values.js'
 
-interface Running<Value> {
-  readonly current: Promise<Reading<Value>>
-  next: Promise<Reading<Value>> | undefined
+type Wanted = Pick<Job, 'store' | 'key' | 'entryKey' | 'policy'>
+
+interface Running {
+  readonly current: Promise<Reading<Held>>
+  next: Promise<Reading<Held>> | undefined
 }
 
 /**
  * Shares reads of one key without ever giving a caller what was read before it asked: those who come during a read wait
  * for the next one, together.
  */
-export class SharedReads<Value> {
-  readonly #running = new Map<string, Running<Value>>()
+export class SharedReads {
+  readonly #running = new Map<string, Running>()
   readonly #wantsLease: (entryKey: string) => boolean
 
   /** `wantsLease` says, when a read begins, whether it is to tell who holds the lease. */
@@ -18,16 +22,16 @@ export class SharedReads<Value> {
     this.#wantsLease = wantsLease
   }
 
-  read(store: Store<Value>, key: string, entryKey: string, tags: readonly string[]): Promise<Reading<Value>> {
-    const running = this.#running.get(entryKey)
-    if (running === undefined) return this.#start(store, key, entryKey, tags)
-    running.next ??= running.current.then(() => this.#start(store, key, entryKey, tags))
+  read(wanted: Wanted): Promise<Reading<Held>> {
+    const running = this.#running.get(wanted.entryKey)
+    if (running === undefined) return this.#start(wanted)
+    running.next ??= running.current.then(() => this.#start(wanted))
     return running.next
   }
 
-  #start(store: Store<Value>, key: string, entryKey: string, tags: readonly string[]): Promise<Reading<Value>> {
-    const current = store.read(key, tags, this.#wantsLease(entryKey))
-    const running: Running<Value> = { current, next: undefined }
+  #start({ store, key, entryKey, policy }: Wanted): Promise<Reading<Held>> {
+    const current = store.read(key, policy.tags, this.#wantsLease(entryKey))
+    const running: Running = { current, next: undefined }
     this.#running.set(entryKey, running)
     const end = (): void => {
       if (running.next === undefined) this.#running.delete(entryKey)

@@ -1,33 +1,18 @@
-import { toMs } from '../shared/duration.js'
 import { checkOptions } from '../shared/options.js'
 import type { Cache, Computation, MemoizeOptions } from './cache.js'
-import { timesOf } from './freshness.js'
+import type { Core } from './core.js'
+import type { Job } from './job.js'
+import { checkKey } from './key.js'
 import { keyOf } from './key-of.js'
-import { policyOf } from './load-policy.js'
-import type { Job, Loader, LoadPolicy } from './loader.js'
-import type { MemoryFallback } from './memory.js'
-import { type CacheOptions, type FreshnessOptions, type SetOptions, setRules } from './options.js'
+import { type LoadPolicy, policyOf } from './load-policy.js'
+import { Lookups } from './lookups.js'
+import { type FreshnessOptions, type SetOptions, setRules } from './options.js'
 import type { CacheStats } from './stats.js'
-import type { Snapshot, Store } from './store.js'
-import type { Resident } from './tier.js'
+import type { Store } from './store.js'
 import { type CacheUsage, usageOf } from './usage.js'
-import type { Held, Values } from './values.js'
+import type { Held } from './values.js'
 import { type WarmLoader, type WarmOptions, type WarmReport, warmUp } from './warm.js'
-
-/** What all scopes of a cache share. */
-export interface Core {
-  readonly options: CacheOptions
-  readonly namespace: string
-  readonly defaults: LoadPolicy
-  readonly disabled: boolean
-  readonly values: Values
-  readonly loader: Loader
-  readonly memory: MemoryFallback | undefined
-  readonly stats: () => CacheStats
-  readonly countLocalHit: () => void
-  readonly onUse: ((job: Job, times: { createdAt: number; freshUntil: number }) => void) | undefined
-  readonly close: () => void
-}
+import { storeMany } from './writing.js'
 
 const NO_OPTIONS: SetOptions = {}
 
@@ -35,12 +20,14 @@ const NO_OPTIONS: SetOptions = {}
 export class ScopedCache implements Cache {
   readonly #core: Core
   readonly #store: Store<Held>
+  readonly #lookups: Lookups
   /** Of this scope, in keys of things that all scopes share. */
   readonly #path: string
 
   constructor(core: Core, store: Store<Held>, path: string) {
     this.#core = core
     this.#store = store
+    this.#lookups = new Lookups(core, store)
     this.#path = path
   }
 
@@ -65,46 +52,27 @@ export class ScopedCache implements Cache {
     return this.getOrSet(key, compute, options)
   }
 
-  async #getOrSet<Value>(key: string, compute: Computation<Value>, options: SetOptions): Promise<Value> {
-    const job = this.#job(key, compute, options)
-    const { disabled, loader } = this.#core
-    if (disabled) return (await this.#computeOnly(job)) as Value
-    const resident = this.#store.peek(job.entryKey, Date.now())
-    const served = resident === undefined ? undefined : loader.serve(job, resident)
-    return (served === undefined ? await loader.load(job) : served.take()) as Value
+  get<Value = unknown>(key: string): Promise<Value | undefined> {
+    return this.#lookups.get(key) as Promise<Value | undefined>
   }
 
-  async get<Value = unknown>(key: string): Promise<Value | undefined> {
-    const held = (await this.#resident(key))?.value ?? this.#remembered(key)
-    return held?.take() as Value | undefined
+  has(key: string): Promise<boolean> {
+    return this.#lookups.has(key)
   }
 
-  async has(key: string): Promise<boolean> {
-    return ((await this.#resident(key))?.value ?? this.#remembered(key)) !== undefined
+  ttl(key: string): Promise<number | undefined> {
+    return this.#lookups.ttl(key)
   }
 
-  async ttl(key: string): Promise<number | undefined> {
-    const resident = await this.#resident(key)
-    return resident === undefined ? undefined : Math.max(0, Math.ceil(resident.freshUntil - Date.now()))
+  touch(key: string, ttl: NonNullable<FreshnessOptions['ttl']>): Promise<boolean> {
+    return this.#lookups.touch(key, ttl)
   }
 
-  async touch(key: string, ttl: NonNullable<FreshnessOptions['ttl']>): Promise<boolean> {
-    checkKey(key)
-    if (this.#core.disabled) return false
-    const ttlMs = toMs(ttl)
-    const reading = await this.#store.read(key)
-    if (reading.state !== 'found') return false
-    const { createdAt, freshUntil, staleUntil } = reading.resident
-    const end = Date.now() + ttlMs
-    if (end <= createdAt) return false
-    const stale = end + (staleUntil - freshUntil)
-    // The versions it depends on have to live as long.
-    const names = [...reading.versions.keys()].filter((name) => reading.versions.get(name) !== undefined)
-    const prolonged = await this.#store.prolong(names, stale - Date.now())
-    return prolonged && this.#store.touch(key, reading.resident, end, stale)
+  getMany<Value = unknown>(keys: readonly string[]): Promise<Map<string, Value>> {
+    return this.#lookups.getMany(keys) as Promise<Map<string, Value>>
   }
 
-  async set(key: string, value: unknown, options: SetOptions = NO_OPTIONS): Promise<boolean> {
+  set(key: string, value: unknown, options: SetOptions = NO_OPTIONS): Promise<boolean> {
     return this.setMany([[key, value]], options)
   }
 
@@ -112,74 +80,10 @@ export class ScopedCache implements Cache {
     entries: Iterable<readonly [key: string, value: unknown]>,
     options: SetOptions = NO_OPTIONS,
   ): Promise<boolean> {
-    const { values, disabled, memory } = this.#core
-    const { redis } = this.#core.options
-    const policy = this.#policy(options)
-    const packed = [...entries].map(([key, value]) => {
-      checkKey(key)
-      if (value === undefined) throw new TypeError('cache.set: undefined is not a value; use delete')
-      return { key, value, packed: values.pack(value, 0) }
-    })
-    if (disabled) return false
-    const lifetimeMs = policy.ttlMs + Math.max(policy.staleWhileRevalidateMs, policy.staleIfErrorMs)
-    const snapshot = await this.#store.snapshot(policy.tags, lifetimeMs)
-    const written = await Promise.all(
-      packed.map(async (each) => {
-        const squeezed = await values.squeeze(each.packed)
-        if (snapshot !== undefined && squeezed !== undefined)
-          return this.#write(each.key, squeezed, policy, snapshot, each.value)
-        return false
-      }),
-    )
-    const failed = packed.filter((_, index) => written[index] !== true)
-    if (failed.length === 0) return true
-    // Whatever older value lies there must not be taken for the new one.
-    await this.#store.remove(failed.map(({ key }) => key))
-    if (memory !== undefined && !redis.available) {
-      for (const { key, packed: each } of failed) {
-        memory.set(this.#store.entryKey(key), values.hold(each), 2 * each.body.length, Date.now() + policy.ttlMs)
-      }
-    }
-    return false
+    return storeMany(this.#core, this.#store, entries, this.#policy(options))
   }
 
-  #write(
-    key: string,
-    packed: { flags: number; metadata: Buffer; body: Buffer },
-    policy: LoadPolicy,
-    snapshot: Snapshot,
-    value: unknown,
-  ): Promise<boolean> {
-    const ttlMs = (value === null ? policy.negativeTtlMs : undefined) ?? policy.ttlMs
-    const times = timesOf(ttlMs, policy, policy.jitter, Date.now(), Math.random)
-    return this.#store.write(key, { ...times, ...packed }, snapshot)
-  }
-
-  async getMany<Value = unknown>(keys: readonly string[]): Promise<Map<string, Value>> {
-    for (const key of keys) checkKey(key)
-    const found = new Map<string, Value>()
-    const now = Date.now()
-    const rest: string[] = []
-    for (const key of new Set(keys)) {
-      const resident = this.#core.disabled ? undefined : this.#store.peek(this.#store.entryKey(key), now)
-      if (resident === undefined || resident.freshUntil <= now) rest.push(key)
-      else found.set(key, resident.value.take() as Value)
-    }
-    if (rest.length === 0 || this.#core.disabled) return found
-    const readings = await this.#store.readMany(rest)
-    for (const [index, reading] of readings.entries()) {
-      const key = rest[index] as string
-      if (reading.state === 'found' && reading.resident.freshUntil > now) {
-        found.set(key, reading.resident.value.take() as Value)
-      } else if (reading.state === 'away') {
-        const held = this.#remembered(key)
-        if (held !== undefined) found.set(key, held.take() as Value)
-      }
-    }
-    return found
-  }
-
-  async delete(key: string): Promise<boolean> {
+  delete(key: string): Promise<boolean> {
     return this.deleteMany([key])
   }
 
@@ -210,8 +114,7 @@ export class ScopedCache implements Cache {
   async writeThrough<Value>(key: string, write: Computation<Value>, options: SetOptions = NO_OPTIONS): Promise<Value> {
     const job = this.#job(key, write, options)
     this.#core.memory?.delete(job.entryKey)
-    if (this.#core.disabled) return (await this.#computeOnly(job)) as Value
-    return (await this.#core.loader.through(job)) as Value
+    return (this.#core.disabled ? computeOnly(job) : this.#core.loader.through(job)) as Promise<Value>
   }
 
   scope(tenant: string): Cache {
@@ -262,19 +165,17 @@ export class ScopedCache implements Cache {
     this.#core.close()
   }
 
-  async #resident(key: string): Promise<Resident<Held> | undefined> {
-    checkKey(key)
-    if (this.#core.disabled) return undefined
-    const now = Date.now()
-    const near = this.#store.peek(this.#store.entryKey(key), now)
-    if (near !== undefined && near.freshUntil > now) return near
-    const reading = await this.#store.read(key)
-    return reading.state === 'found' && reading.resident.freshUntil > now ? reading.resident : undefined
-  }
-
-  #remembered(key: string): Held | undefined {
-    const { memory, options } = this.#core
-    return options.redis.available ? undefined : memory?.get(this.#store.entryKey(key), Date.now())
+  #getOrSet<Value>(key: string, compute: Computation<Value>, options: SetOptions): Promise<Value> {
+    try {
+      const job = this.#job(key, compute, options)
+      const { disabled, loader } = this.#core
+      if (disabled) return computeOnly(job) as Promise<Value>
+      const resident = this.#store.peek(job.entryKey, Date.now())
+      const served = resident === undefined ? undefined : loader.serve(job, resident)
+      return (served === undefined ? loader.load(job) : Promise.resolve(served.take())) as Promise<Value>
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   #listens(): boolean {
@@ -291,12 +192,9 @@ export class ScopedCache implements Cache {
     checkKey(key)
     return { store: this.#store, key, entryKey: this.#store.entryKey(key), compute, policy: this.#policy(options) }
   }
-
-  async #computeOnly({ compute }: Job): Promise<unknown> {
-    return compute({ signal: new AbortController().signal, setTtl: () => {}, setTags: () => {}, skip: () => {} })
-  }
 }
 
-function checkKey(key: unknown): void {
-  if (typeof key !== 'string' || key === '') throw new TypeError('cache: a key is a non-empty string')
+/** Where the cache is switched off. */
+async function computeOnly({ compute }: Job): Promise<unknown> {
+  return compute({ signal: new AbortController().signal, setTtl: () => {}, setTags: () => {}, skip: () => {} })
 }

@@ -1,6 +1,8 @@
-import type { FallbackReason, RedisManager } from '../redis/index.js'
+import type { RedisManager } from '../redis/index.js'
+import type { Awaitable } from '../shared/awaitable.js'
 import type { Dependency, Entry } from './entry.js'
-import type { LocalTier, Resident } from './tier.js'
+import { STAMP } from './keyspace.js'
+import type { LocalTier } from './tier.js'
 
 /** What a caller makes of an entry's bytes, once for all who read it. */
 export interface Decoded<Value> {
@@ -9,14 +11,17 @@ export interface Decoded<Value> {
   readonly bytes: number
 }
 
-export type Decode<Value> = (entry: Entry) => Decoded<Value> | undefined | Promise<Decoded<Value> | undefined>
+/**
+ * `undefined` for bytes it cannot read: a miss. `kept`: the result may stay in this process, so it must not hold on to
+ * the entry's memory, which is part of a far larger reply.
+ */
+export type Decode<Value> = (entry: Entry, kept: boolean) => Awaitable<Decoded<Value> | undefined>
 
 export interface StoreOptions<Value> {
   readonly redis: RedisManager
   /** First part of every key, one for each kind of store. */
   readonly feature: string
   readonly namespace: string
-  /** `undefined` for bytes it cannot read: a miss. */
   readonly decode: Decode<Value>
   /** Told apart from entries that another version of the program wrote. @default none */
   readonly stamp?: string | undefined
@@ -25,23 +30,6 @@ export interface StoreOptions<Value> {
   /** Whether changes are to be published, because not everybody is told by the server. @default only to those who wait */
   readonly publishes?: (() => boolean) | undefined
 }
-
-/** `away`: Redis was not asked or did not answer; nothing is known about the key. */
-export type Reading<Value> =
-  | ({ readonly state: 'found'; readonly resident: Resident<Value> } & Surroundings)
-  | ({ readonly state: 'absent' } & Surroundings)
-  | { readonly state: 'away'; readonly reason: FallbackReason | 'pending' }
-
-export interface Surroundings {
-  /** Of the bytes that were found, whatever they are: tells later whether they are still the same. */
-  readonly mark: Mark
-  /** Token of the computation that holds the lease, where it was asked for. */
-  readonly lease: string | undefined
-  /** Versions that were read along, by name. */
-  readonly versions: ReadonlyMap<string, string | undefined>
-}
-
-export type Mark = Buffer
 
 /** The versions as they were before a computation began. What is written with it is valid only while they stay. */
 export interface Snapshot {
@@ -52,16 +40,22 @@ export interface Snapshot {
 
 export type Draft = Omit<Entry, 'dependencies'>
 
+export interface BeginOptions {
+  readonly tags: readonly string[]
+  /** How long what is stored may live. */
+  readonly lifetimeMs: number
+  readonly leaseMs: number
+  /** What lies there as far as is known: where it is something else by now, nothing is begun. */
+  readonly seen: Buffer
+  /** Takes the lease from whoever holds it, whatever lies there. @default false */
+  readonly force?: boolean
+}
+
 export type Begun =
   | { readonly state: 'leading'; readonly token: string; readonly snapshot: Snapshot }
   | { readonly state: 'busy' | 'changed' | 'away' }
 
-/** Where there was nothing. */
-export const NO_MARK: Mark = Buffer.alloc(0)
-
-/** The mark of an entry's frame: the time it was made. */
-export function markOf({ createdAt }: { readonly createdAt: number }): Mark {
-  const mark = Buffer.alloc(8)
-  mark.writeDoubleBE(createdAt)
-  return mark
+/** What every entry of this version of the program depends on. */
+export function stampOf({ stamp }: { readonly stamp?: string | undefined }): readonly Dependency[] {
+  return stamp === undefined ? [] : [{ name: STAMP, version: stamp }]
 }

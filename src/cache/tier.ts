@@ -1,4 +1,5 @@
-import type { Entry } from './entry.js'
+import { Changes } from './changes.js'
+import type { Dependency } from './entry.js'
 
 /** A version as it is known here; `undefined` once it may have changed. */
 interface Cell {
@@ -6,14 +7,13 @@ interface Cell {
   uses: number
 }
 
-/** An entry kept in this process, with what the caller made of it. */
+/** An entry with what the caller made of it. */
 export interface Resident<Value> {
   readonly key: string
   readonly value: Value
   readonly createdAt: number
   readonly freshUntil: number
   readonly staleUntil: number
-  readonly metadata: Buffer
 }
 
 interface Node<Value> extends Resident<Value> {
@@ -23,13 +23,13 @@ interface Node<Value> extends Resident<Value> {
   touched: boolean
 }
 
-/** What was being read while changes were announced. */
-export interface Reader {
-  /** From before the command is sent. */
-  watch(key: string): void
-  /** Call once, in any case. */
-  end(): void
-  readonly unchanged: boolean
+export interface Keeping {
+  /** Memory the value takes. */
+  readonly bytes: number
+  /** Longest time it is kept. */
+  readonly capMs: number
+  /** By the names of the keys that hold the versions. */
+  readonly dependencies: readonly Dependency[]
 }
 
 /** Map entry, node, dependency list and the strings that name them. */
@@ -46,8 +46,7 @@ export class LocalTier<Value> {
   readonly #maxBytes: number
   readonly #nodes = new Map<string, Node<Value>>()
   readonly #cells = new Map<string, Cell>()
-  readonly #reading = new Map<string, Set<{ dirty: boolean }>>()
-  #epoch = 0
+  readonly #changes = new Changes()
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes
@@ -69,58 +68,29 @@ export class LocalTier<Value> {
     return node
   }
 
-  /** A key that changed while it was being read must not be kept: the reply may be from before the change. */
-  reader(): Reader {
-    const token = { dirty: false }
-    const epoch = this.#epoch
-    const keys: string[] = []
-    const reading = this.#reading
-    const tier = this
-    return {
-      watch(key) {
-        keys.push(key)
-        const set = reading.get(key) ?? new Set()
-        reading.set(key, set.add(token))
-      },
-      end() {
-        for (const key of keys) {
-          const set = reading.get(key)
-          set?.delete(token)
-          if (set?.size === 0) reading.delete(key)
-        }
-      },
-      get unchanged() {
-        return !token.dirty && tier.open && tier.#epoch === epoch
-      },
-    }
+  /** Call before a read is sent whose reply may be kept, and {@link endRead} once for it. */
+  beginRead(): number {
+    return this.#changes.begin()
   }
 
-  /** Call only while the reader that read it says `unchanged`. `versionKey` names a dependency's key. */
-  keep(
-    key: string,
-    entry: Entry,
-    value: Value,
-    { bytes, capMs, versionKey }: { bytes: number; capMs: number; versionKey: (name: string) => string },
-  ): void {
+  endRead(): void {
+    this.#changes.end()
+  }
+
+  /** Keeps what a read that began at `begun` found, unless one of the keys it comes from has changed since. */
+  keep(resident: Resident<Value>, begun: number, { bytes, capMs, dependencies }: Keeping): void {
+    const { key, value, createdAt, freshUntil, staleUntil } = resident
+    if (!this.open || this.#changes.since(begun, key)) return
+    for (const { name } of dependencies) if (this.#changes.since(begun, name)) return
     const present = this.#nodes.get(key)
     if (present !== undefined) this.#remove(present)
-    const size = bytes + OVERHEAD + 4 * key.length + 200 * entry.dependencies.length
+    const size = bytes + OVERHEAD + 4 * key.length + 200 * dependencies.length
     if (size > this.#maxBytes) return
-    const dependencies = entry.dependencies.map(({ name, version }) => {
-      const cellKey = versionKey(name)
-      const cell = this.#cells.get(cellKey) ?? { version, uses: 0 }
-      this.#cells.set(cellKey, cell)
-      cell.version = version
-      cell.uses++
-      return { key: cellKey, cell, version }
-    })
-    const { createdAt, freshUntil, staleUntil } = entry
-    const until = Math.min(staleUntil, Date.now() + capMs)
-    // A copy: the reply is a slice of a far larger buffer, which it would keep alive.
-    const metadata = Buffer.from(entry.metadata)
     this.#nodes.set(key, {
-      ...{ key, value, createdAt, freshUntil, staleUntil, metadata, until, dependencies },
+      ...{ key, value, createdAt, freshUntil, staleUntil },
+      until: Math.min(staleUntil, Date.now() + capMs),
       bytes: size,
+      dependencies: dependencies.map((dependency) => this.#use(dependency)),
       touched: false,
     })
     this.bytes += size
@@ -135,14 +105,22 @@ export class LocalTier<Value> {
       cell.version = undefined
       this.#cells.delete(key)
     }
-    for (const token of this.#reading.get(key) ?? []) token.dirty = true
+    this.#changes.note(key)
   }
 
   clear(): void {
-    this.#epoch++
+    this.#changes.noteEverything()
     this.#nodes.clear()
     this.#cells.clear()
     this.bytes = 0
+  }
+
+  #use({ name: key, version }: Dependency): Node<Value>['dependencies'][number] {
+    const cell = this.#cells.get(key) ?? { version, uses: 0 }
+    this.#cells.set(key, cell)
+    cell.version = version
+    cell.uses++
+    return { key, cell, version }
   }
 
   /** Second chance: what was read since it was last looked at goes to the end of the line. */

@@ -1,13 +1,11 @@
+import type { Awaitable } from '../shared/awaitable.js'
 import { type CacheCodec, jsonCodec, v8Codec } from './codec.js'
 import { type Compression, compress, decompress, isCompressed } from './compression.js'
 import type { Entry } from './entry.js'
-import { freezeDeep } from './freeze.js'
+import { copyOf, type Held, heldBytes, heldValue } from './held.js'
 import type { Decoded } from './store.js'
 
-/** A value as it is handed out: plain data frozen and shared, anything else a copy for each taker. */
-export interface Held {
-  readonly take: () => unknown
-}
+export type { Held } from './held.js'
 
 export interface ValuesOptions {
   readonly codec: 'json' | 'v8' | CacheCodec
@@ -23,15 +21,20 @@ export interface Packed {
 }
 
 const CODED = 1
+/** Length of the cost, which is followed by the codec's name. */
+const COST = 4
 
 /** Values to bytes and back. A Buffer stays the bytes it is, whatever the codec. */
 export class Values {
   readonly #codec: CacheCodec
+  readonly #decode: (bytes: Buffer) => unknown
   readonly #compression: Compression | false
   readonly #maxBytes: number
 
   constructor({ codec, compression, maxBytes }: ValuesOptions) {
-    this.#codec = codec === 'json' ? jsonCodec : codec === 'v8' ? v8Codec : codec
+    const chosen = codec === 'json' ? jsonCodec : codec === 'v8' ? v8Codec : codec
+    this.#codec = chosen
+    this.#decode = (bytes) => chosen.decode(bytes)
     this.#compression = compression
     this.#maxBytes = maxBytes
   }
@@ -41,9 +44,9 @@ export class Values {
     const raw = value instanceof Uint8Array && (Buffer.isBuffer(value) || this.#codec === jsonCodec)
     const body = raw ? copyOf(value as Uint8Array) : asBuffer(this.#codec.encode(value))
     const name = raw ? '' : this.#codec.name
-    const metadata = Buffer.allocUnsafe(4 + Buffer.byteLength(name))
+    const metadata = Buffer.allocUnsafe(COST + Buffer.byteLength(name))
     metadata.writeUInt32BE(Math.min(Math.ceil(costMs), 0xffff_ffff), 0)
-    metadata.write(name, 4)
+    metadata.write(name, COST)
     return { flags: raw ? 0 : CODED, metadata, body }
   }
 
@@ -56,55 +59,34 @@ export class Values {
   }
 
   /** What later readers of the entry will be given, without the way through Redis. */
-  hold({ flags, body }: Packed): Held {
-    return this.#open(flags, body).value
+  hold({ flags, metadata, body }: Packed): Held {
+    return this.#open(flags, body, metadata.readUInt32BE(0), true).value
   }
 
-  decode(entry: Entry): Decoded<Held> | undefined | Promise<Decoded<Held> | undefined> {
-    const { flags, metadata, body } = entry
-    const coded = (flags & CODED) !== 0
-    const name = metadata.length < 4 ? undefined : metadata.toString('utf8', 4)
-    if (name !== (coded ? this.#codec.name : '')) return undefined
-    if (!isCompressed(flags)) return this.#attempt(flags, body)
+  decode({ flags, metadata, body }: Entry, kept: boolean): Awaitable<Decoded<Held> | undefined> {
+    if (metadata.length < COST) return undefined
+    const name = metadata.length === COST ? '' : metadata.toString('utf8', COST)
+    if (name !== ((flags & CODED) === 0 ? '' : this.#codec.name)) return undefined
+    const costMs = metadata.readUInt32BE(0)
+    if (!isCompressed(flags)) return this.#attempt(flags, body, costMs, kept)
     return decompress(flags, body, this.#maxBytes).then(
-      (inflated) => this.#attempt(flags, inflated),
+      (inflated) => this.#attempt(flags, inflated, costMs, kept),
       () => undefined,
     )
   }
 
   /** Bytes may be anybody's: what the codec throws is a miss. */
-  #attempt(flags: number, body: Buffer): Decoded<Held> | undefined {
+  #attempt(flags: number, body: Buffer, costMs: number, kept: boolean): Decoded<Held> | undefined {
     try {
-      return this.#open(flags, body)
+      return this.#open(flags, body, costMs, kept)
     } catch {
       return undefined
     }
   }
 
-  #open(flags: number, body: Buffer): Decoded<Held> {
-    if ((flags & CODED) === 0) {
-      // A copy of the reply, which is a slice of a far larger buffer, and a copy of that for each taker.
-      const bytes = copyOf(body)
-      return { value: { take: () => copyOf(bytes) }, bytes: bytes.length }
-    }
-    const value = this.#codec.decode(body)
-    const frozen = freezeDeep(value)
-    if (frozen !== undefined) return { value: { take: () => value }, bytes: frozen.bytes }
-    const bytes = copyOf(body)
-    return { value: { take: () => this.#codec.decode(bytes) }, bytes: bytes.length }
+  #open(flags: number, body: Buffer, costMs: number, kept: boolean): Decoded<Held> {
+    return (flags & CODED) === 0 ? heldBytes(body, costMs, kept) : heldValue(this.#decode, body, costMs, kept)
   }
-}
-
-/** Milliseconds the computation of an entry took. */
-export function costOf(metadata: Buffer): number {
-  return metadata.length < 4 ? 0 : metadata.readUInt32BE(0)
-}
-
-function copyOf(bytes: Uint8Array): Buffer {
-  // Not from Node's pool, which a small slice would keep alive as a whole.
-  const copy = Buffer.allocUnsafeSlow(bytes.length)
-  copy.set(bytes)
-  return copy
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {

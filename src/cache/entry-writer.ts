@@ -1,0 +1,94 @@
+import { randomBytes } from 'node:crypto'
+import type { Script, ScriptArgument } from '../redis/index.js'
+import { encodeEntry, lifeOf } from './entry.js'
+import { markOf } from './reading.js'
+import {
+  acquireScript,
+  fillScript,
+  putScript,
+  releaseScript,
+  renewScript,
+  TOKEN_LENGTH,
+  touchScript,
+} from './scripts.js'
+import type { Snapshots } from './snapshots.js'
+import { forget, newsOf, type StoreContext } from './store-context.js'
+import { type BeginOptions, type Begun, type Draft, type Snapshot, stampOf } from './store-types.js'
+import type { Resident } from './tier.js'
+
+/** Leases, and what is written under them or without. */
+export class EntryWriter {
+  readonly #context: StoreContext<unknown>
+  readonly #snapshots: Snapshots
+
+  constructor(context: StoreContext<unknown>, snapshots: Snapshots) {
+    this.#context = context
+    this.#snapshots = snapshots
+  }
+
+  begin(key: string, { tags, lifetimeMs, leaseMs, seen, force = false }: BeginOptions): Promise<Begun> {
+    const { options, shared } = this.#context
+    if (shared.pending.any) return Promise.resolve({ state: 'away' })
+    const token = randomBytes((TOKEN_LENGTH / 4) * 3).toString('base64url')
+    return options.redis.attempt<Begun>(
+      `${options.feature}.begin`,
+      async (client) => {
+        const [taken, snapshot] = await Promise.all([
+          acquireScript.run(client, this.#pair(key), [token, leaseMs, seen, force ? '1' : '0']),
+          this.#snapshots.takeWith(client, tags, lifetimeMs),
+        ])
+        if (taken === 1) return { state: 'leading', token, snapshot }
+        return { state: taken === 0 ? 'busy' : 'changed' }
+      },
+      () => ({ state: 'away' }),
+    )
+  }
+
+  fill(key: string, token: string, draft: Draft, snapshot: Snapshot): Promise<boolean> {
+    const args = [token, this.#frame(draft, snapshot), lifeOf(draft), ...newsOf(this.#context)]
+    return this.#run('fill', fillScript, key, args)
+  }
+
+  renew(key: string, token: string, leaseMs: number): Promise<boolean> {
+    return this.#run('renew', renewScript, key, [token, leaseMs])
+  }
+
+  release(key: string, token: string): Promise<boolean> {
+    return this.#run('release', releaseScript, key, [token, this.#context.shared.bus.channel])
+  }
+
+  async write(key: string, draft: Draft, snapshot: Snapshot): Promise<boolean> {
+    const life = lifeOf(draft)
+    if (life <= 0) return false
+    return this.#run('write', putScript, key, [this.#frame(draft, snapshot), life, ...newsOf(this.#context)])
+  }
+
+  async touch(key: string, seen: Resident<unknown>, freshUntil: number, staleUntil: number): Promise<boolean> {
+    const ends = Buffer.alloc(16)
+    ends.writeDoubleBE(freshUntil, 0)
+    ends.writeDoubleBE(staleUntil, 8)
+    const life = Math.max(1, lifeOf({ staleUntil }))
+    return this.#run('touch', touchScript, key, [markOf(seen), ends, life, ...newsOf(this.#context)])
+  }
+
+  #frame(draft: Draft, { dependencies }: Snapshot): Buffer {
+    return encodeEntry({ ...draft, dependencies: [...dependencies, ...stampOf(this.#context.options)] })
+  }
+
+  #run(operation: string, script: Script<number>, key: string, args: readonly ScriptArgument[]): Promise<boolean> {
+    const { options } = this.#context
+    return options.redis.attempt(
+      `${options.feature}.${operation}`,
+      async (client) => {
+        const done = (await script.run(client, this.#pair(key), args)) === 1
+        if (done && operation !== 'renew' && operation !== 'release') forget(this.#context, key)
+        return done
+      },
+      () => false,
+    )
+  }
+
+  #pair(key: string): [string, string] {
+    return [this.#context.keys.entry(key), this.#context.keys.lease(key)]
+  }
+}

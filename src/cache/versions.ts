@@ -1,0 +1,35 @@
+/** Versions as they were read, by name. `undefined` for one that is missing in Redis, and for a name not asked for. */
+export class Versions {
+  readonly #names: string[]
+  readonly #texts: (string | undefined)[]
+
+  constructor(names: readonly string[], replies: readonly (Buffer | null | undefined)[], from: number = 0) {
+    this.#names = [...names]
+    this.#texts = names.map((_, index) => textOf(replies[from + index]))
+  }
+
+  /** Names that have a version. */
+  known(): string[] {
+    return this.#names.filter((_, index) => this.#texts[index] !== undefined)
+  }
+
+  has(name: string): boolean {
+    return this.#names.includes(name)
+  }
+
+  get(name: string): string | undefined {
+    const index = this.#names.indexOf(name)
+    return index === -1 ? undefined : this.#texts[index]
+  }
+
+  add(names: readonly string[], replies: readonly (Buffer | null)[]): void {
+    for (const [index, name] of names.entries()) {
+      this.#names.push(name)
+      this.#texts.push(textOf(replies[index]))
+    }
+  }
+}
+
+export function textOf(bytes: Buffer | null | undefined): string | undefined {
+  return bytes?.toString('latin1')
+}
