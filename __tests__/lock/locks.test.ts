@@ -315,9 +315,23 @@ it('tells what happened to each lock as events', async () => {
   const lock = await locks.acquire('job', '100ms')
   await locks.tryAcquire('job')
   await eventually(() => lock.signal.aborted)
-  await locks.withLock('job', {}, () => {})
-  expect(seen.map(({ outcome }) => outcome)).toEqual(['acquired', 'timeout', 'lost', 'acquired', 'released'])
+  await locks.withLock('job', '10s', async (held) => {
+    await held.extend('20s')
+  })
+  await server.client().set(keysOf('foreign').holders, 'mine')
+  await expect(locks.tryAcquire('foreign')).rejects.toMatchObject({ code: 'ERR_HOLDFAST_REDIS_COMMAND' })
+  expect(seen.map(({ outcome }) => outcome)).toEqual([
+    'acquired',
+    'timeout',
+    'lost',
+    'acquired',
+    'extended',
+    'released',
+    'failed',
+  ])
   expect(seen[2]).toMatchObject({ key: 'job', fence: lock.fence, reason: 'expired' })
+  expect(seen[4]).toMatchObject({ key: 'job', ttl: 20_000 })
+  expect(seen[6]).toMatchObject({ key: 'foreign' })
 })
 
 it('lets go of everything when closed: waiting ends, locks are released, signals are aborted', async () => {

@@ -1,6 +1,7 @@
 import { toMs } from '../shared/duration.js'
 import { ConfigurationError } from '../shared/errors.js'
 import { checkOptions, requireOptions } from '../shared/options.js'
+import type { LeaderboardOutcome } from './events.js'
 import { aCount, aMember, aScore, aTime, boardRules, type LeaderboardOptions } from './options.js'
 import { LONGEST, periodNamer } from './period.js'
 import { rankScript, removeScript, type SliceReply, type StandingReply, sliceScript, writeScript } from './scripts.js'
@@ -59,6 +60,8 @@ export interface Leaderboard {
   clear(board?: BoardAt): Promise<void>
 }
 
+const HOW = { add: 'set', increment: 'add', best: 'best' } as const
+
 /**
  * The leaderboard of this name, the same in every process. Boards that differ in `order`, `ties` or `period` are
  * different boards, whatever their name. Throws a `ConfigurationError` for options out of their range.
@@ -114,45 +117,70 @@ export function createLeaderboard(name: string, options: LeaderboardOptions): Le
     return found
   }
 
-  async function write(how: 'set' | 'add' | 'best', who: string | number, value: number): Promise<Placing | undefined> {
+  async function observed<T>(operation: LeaderboardOutcome['operation'], call: () => Promise<T>): Promise<T> {
+    if (!redis.listens('leaderboard')) return call()
+    const started = performance.now()
+    let outcome: LeaderboardOutcome['outcome'] = 'failed'
+    try {
+      const result = await call()
+      outcome = result === undefined || result === false ? 'absent' : 'done'
+      return result
+    } finally {
+      redis.emit('leaderboard', { board: name, operation, outcome, durationMs: performance.now() - started })
+    }
+  }
+
+  async function write(
+    operation: 'add' | 'increment' | 'best',
+    who: string | number,
+    value: number,
+  ): Promise<Placing | undefined> {
     const member = aMember(who)
     const keys = keysAt(undefined)
-    const args = [stamped, how, member, stored(value), maxSize, expiry]
-    const reply = await redis.execute('leaderboard.write', (client) => writeScript.run(client, keys, args))
-    return reply === null ? undefined : placing(member, reply)
+    const args = [stamped, HOW[operation], member, stored(value), maxSize, expiry]
+    return observed(operation, async () => {
+      const reply = await redis.execute('leaderboard.write', (client) => writeScript.run(client, keys, args))
+      return reply === null ? undefined : placing(member, reply)
+    })
   }
 
   return {
-    add: async (member, score) => write('set', member, aScore(score)),
-    increment: async (member, by = 1) => write('add', member, aScore(by, 'by')),
+    add: async (member, score) => write('add', member, aScore(score)),
+    increment: async (member, by = 1) => write('increment', member, aScore(by, 'by')),
     best: async (member, score) => write('best', member, aScore(score)),
     async top(count = 10, offset = 0, { at } = {}) {
       const from = aCount('offset', offset, 0, Number.MAX_SAFE_INTEGER / 2)
       const to = from + aCount('count', count, 1, 1000) - 1
       const keys = keysAt(at)
-      return standings(
-        await redis.execute('leaderboard.top', (client) => sliceScript.run(client, keys, [stamped, from, to])),
+      return observed('top', async () =>
+        standings(
+          await redis.execute('leaderboard.top', (client) => sliceScript.run(client, keys, [stamped, from, to])),
+        ),
       )
     },
     async rankOf(who, { at, neighbours = 0 } = {}) {
       const member = aMember(who)
       const args = [stamped, member, aCount('neighbours', neighbours, 0, 100)]
       const keys = keysAt(at)
-      const reply = await redis.execute('leaderboard.rank', (client) => rankScript.run(client, keys, args))
-      return reply === null ? undefined : { ...placing(member, reply[0]), neighbours: standings(reply[1]) }
+      return observed('rank', async () => {
+        const reply = await redis.execute('leaderboard.rank', (client) => rankScript.run(client, keys, args))
+        return reply === null ? undefined : { ...placing(member, reply[0]), neighbours: standings(reply[1]) }
+      })
     },
     async remove(who, { at } = {}) {
       const args = [stamped, aMember(who)]
       const keys = keysAt(at)
-      return (await redis.execute('leaderboard.remove', (client) => removeScript.run(client, keys, args))) === 1
+      return observed('remove', async () => {
+        return (await redis.execute('leaderboard.remove', (client) => removeScript.run(client, keys, args))) === 1
+      })
     },
     async size({ at } = {}) {
       const [board] = keysAt(at)
-      return redis.execute('leaderboard.size', (client) => client.zcard(board))
+      return observed('size', () => redis.execute('leaderboard.size', (client) => client.zcard(board)))
     },
     async clear({ at } = {}) {
       const keys = keysAt(at)
-      await redis.execute('leaderboard.clear', (client) => client.unlink(keys))
+      await observed('clear', () => redis.execute('leaderboard.clear', (client) => client.unlink(keys)))
     },
   }
 }

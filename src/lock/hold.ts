@@ -66,7 +66,9 @@ const RETRY_AT = 1 / 10
 
 export function createHold(options: HoldOptions): Hold {
   const { redis, orphans, key, holdersKey, token, fence, claim, since, onEnd, onFree } = options
-  const controller = new AbortController()
+  // Made for those who ask: it is the dearest part of a hold.
+  let controller: AbortController | undefined
+  let aborted: { readonly reason: unknown } | undefined
   let tenure: Tenure = { from: since, ttl: claim.ttl }
   let ended: LockLossReason | undefined
   let extendAfter = claim.ttl * EXTEND_AT
@@ -85,11 +87,16 @@ export function createHold(options: HoldOptions): Hold {
     onEnd(hold)
   }
 
+  function abort(reason: unknown): void {
+    aborted ??= { reason }
+    controller?.abort(reason)
+  }
+
   async function lose(reason: LockLossReason): Promise<void> {
     if (ended !== undefined) return
     stop(reason)
-    redis.emit('lock', { outcome: 'lost', key, fence, heldMs: heldMs(), reason })
-    controller.abort(new LockLostError(reason))
+    if (redis.listens('lock')) redis.emit('lock', { outcome: 'lost', key, fence, heldMs: heldMs(), reason })
+    abort(new LockLostError(reason))
     await orphans.disown(holdersKey, token)
     onFree()
   }
@@ -118,6 +125,11 @@ export function createHold(options: HoldOptions): Hold {
     watch()
   }
 
+  function prolong(from: Instant, ttl: number): void {
+    tenure = longer(tenure, { from, ttl }, instant())
+    if (redis.listens('lock')) redis.emit('lock', { outcome: 'extended', key, fence, ttl })
+  }
+
   async function extendByItself(ttl: number): Promise<void> {
     extending = true
     const from = instant()
@@ -128,7 +140,7 @@ export function createHold(options: HoldOptions): Hold {
     )
     extending = false
     if (reply === 0) return void lose('gone')
-    if (reply === 1) tenure = longer(tenure, { from, ttl }, instant())
+    if (reply === 1) prolong(from, ttl)
     extendAfter = claim.ttl * (reply === 1 ? EXTEND_AT : RETRY_AT)
     watch()
   }
@@ -144,11 +156,11 @@ export function createHold(options: HoldOptions): Hold {
     if (reply !== undefined) onFree()
     if (reply === 0) {
       ended = 'gone'
-      redis.emit('lock', { outcome: 'lost', key, fence, heldMs: heldMs(), reason: 'gone' })
+      if (redis.listens('lock')) redis.emit('lock', { outcome: 'lost', key, fence, heldMs: heldMs(), reason: 'gone' })
       return loss()
     }
     if (reply === undefined) void orphans.disown(holdersKey, token)
-    redis.emit('lock', { outcome: 'released', key, fence, heldMs: heldMs() })
+    if (redis.listens('lock')) redis.emit('lock', { outcome: 'released', key, fence, heldMs: heldMs() })
     return reply === undefined ? 'unknown' : 'released'
   }
 
@@ -159,7 +171,13 @@ export function createHold(options: HoldOptions): Hold {
   const hold: Hold = {
     key,
     fence,
-    signal: controller.signal,
+    get signal() {
+      if (controller === undefined) {
+        controller = new AbortController()
+        if (aborted !== undefined) controller.abort(aborted.reason)
+      }
+      return controller.signal
+    },
     get held() {
       return check()
     },
@@ -174,7 +192,7 @@ export function createHold(options: HoldOptions): Hold {
       if (!check()) throw loss()
       const from = instant()
       const reply = await redis.execute('lock.extend', (client) => extendScript.run(client, [holdersKey], [token, ttl]))
-      if (reply === 1) tenure = longer(tenure, { from, ttl }, instant())
+      if (reply === 1) prolong(from, ttl)
       else void lose('gone')
       if (!check()) throw loss()
       watch()
@@ -183,10 +201,10 @@ export function createHold(options: HoldOptions): Hold {
     end,
     lose,
     follow(signal) {
-      const abort = (): void => controller.abort(signal.reason)
-      signal.addEventListener('abort', abort, { once: true })
-      unfollow = () => signal.removeEventListener('abort', abort)
-      if (signal.aborted) abort()
+      const pass = (): void => abort(signal.reason)
+      signal.addEventListener('abort', pass, { once: true })
+      unfollow = () => signal.removeEventListener('abort', pass)
+      if (signal.aborted) pass()
     },
   }
   watch()

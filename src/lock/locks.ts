@@ -111,6 +111,7 @@ export function createLocks(options: LocksOptions): Locks {
     const since = instant()
     const waited = (): number => elapsed(since, instant())
     const place = lines.join(key)
+    let decided = false
     const give = (delay: number): Promise<void> =>
       place.wait(delay, Math.max(claim.wait - waited(), 0), [claim.signal, closing.signal])
     try {
@@ -121,18 +122,23 @@ export function createLocks(options: LocksOptions): Locks {
         const found = await attempt(key, claim)
         refuse(claim.signal)
         const waitedMs = waited()
+        decided = typeof found === 'object' || waitedMs >= claim.wait
         if (typeof found === 'object') {
-          redis.emit('lock', { outcome: 'acquired', key, fence: found.fence, waitedMs })
+          if (redis.listens('lock')) redis.emit('lock', { outcome: 'acquired', key, fence: found.fence, waitedMs })
           return found
         }
-        if (waitedMs >= claim.wait) {
-          redis.emit('lock', { outcome: 'timeout', key, waitedMs })
+        if (decided) {
+          if (redis.listens('lock')) redis.emit('lock', { outcome: 'timeout', key, waitedMs })
           return undefined
         }
         await give(retryDelay(tries, found))
       }
     } finally {
       place.leave()
+      const givenUp = closing.signal.aborted || claim.signal?.aborted === true
+      if (!decided && !givenUp && redis.listens('lock')) {
+        redis.emit('lock', { outcome: 'failed', key, waitedMs: waited() })
+      }
     }
   }
 

@@ -30,14 +30,19 @@ export class LocalTier<Value> {
     this.#sizeOf = sizeOf
   }
 
+  /** The value, if it was read within the ttl. */
+  fresh(key: string): Value | undefined {
+    const entry = this.#entries.get(key)
+    if (entry === undefined || performance.now() - entry.since >= this.#ttl) return undefined
+    this.#entries.delete(key)
+    this.#entries.set(key, entry)
+    return entry.value
+  }
+
   /** The value, if it is fresh; else what `fetch` finds, once for all who ask meanwhile. */
   async read(key: string, fetch: () => Promise<Value | undefined>): Promise<Value | undefined> {
-    const entry = this.#entries.get(key)
-    if (entry !== undefined && performance.now() - entry.since < this.#ttl) {
-      this.#entries.delete(key)
-      this.#entries.set(key, entry)
-      return entry.value
-    }
+    const fresh = this.fresh(key)
+    if (fresh !== undefined) return fresh
     const joined = this.#flights.get(key)
     if (joined !== undefined) return joined.promise
     const since = performance.now()

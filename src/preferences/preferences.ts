@@ -5,6 +5,7 @@ import { toMs } from '../shared/duration.js'
 import { checkOptions, requireOptions } from '../shared/options.js'
 import { PreferenceConflictError, PreferenceValueError } from './errors.js'
 import { LocalTier } from './local.js'
+import { createObserver } from './observe.js'
 import { localRules, type PreferencesOptions, preferencesRules } from './options.js'
 import { createSchema, parse } from './schema.js'
 import { eraseScript, writeScript } from './scripts.js'
@@ -44,6 +45,11 @@ interface Stored {
   readonly version: string
 }
 
+interface Found {
+  readonly stored: Stored
+  readonly from: 'local' | 'redis' | 'stale' | 'default'
+}
+
 const NOTHING: Stored = { texts: [], version: '' }
 const ATTEMPTS = 10
 /** So that those who write at the same time part. */
@@ -72,6 +78,7 @@ export function createPreferences<Values extends object>(options: PreferencesOpt
   const tier = new LocalTier<Stored>(toMs(ttl), maxBytes, sizeOf)
   const channel = redis.keys.key('preferences', name, 'changed')
   const fields = ['', ...schema.keys]
+  const observe = createObserver(redis, name)
   const undo: (() => void)[] = []
   let closed = false
 
@@ -101,16 +108,30 @@ export function createPreferences<Values extends object>(options: PreferencesOpt
   }
 
   /** What is known: from here, from Redis, else the last that was known here. */
-  async function look(user: string | number): Promise<Stored> {
-    const key = keyOf(user)
-    listen()
+  async function find(key: string): Promise<Found> {
+    const fresh = tier.fresh(key)
+    if (fresh !== undefined) return { stored: fresh, from: 'local' }
     const ask = (): Promise<Stored | undefined> =>
       redis.attempt<Stored | undefined>(
         'preferences.get',
         (client) => fetch(client, key),
         () => undefined,
       )
-    return (await tier.read(key, ask)) ?? tier.last(key) ?? NOTHING
+    const read = await tier.read(key, ask)
+    if (read !== undefined) return { stored: read, from: 'redis' }
+    const last = tier.last(key)
+    return last === undefined ? { stored: NOTHING, from: 'default' } : { stored: last, from: 'stale' }
+  }
+
+  async function look(user: string | number): Promise<Stored> {
+    const key = keyOf(user)
+    listen()
+    const { stored } = await observe(
+      'get',
+      () => find(key),
+      ({ from }) => from,
+    )
+    return stored
   }
 
   function valueIn(stored: Stored, key: string): unknown {
@@ -132,7 +153,11 @@ export function createPreferences<Values extends object>(options: PreferencesOpt
 
   async function read(user: string | number): Promise<Stored> {
     const key = keyOf(user)
-    return redis.execute('preferences.read', (client) => fetch(client, key))
+    return observe(
+      'read',
+      () => redis.execute('preferences.read', (client) => fetch(client, key)),
+      () => 'redis',
+    )
   }
 
   async function write(
@@ -146,7 +171,11 @@ export function createPreferences<Values extends object>(options: PreferencesOpt
     const pairs = Object.entries(values).flatMap(([name, value]) => [name, schema.encode(name, value)])
     if (pairs.length === 0 && removed.length === 0 && version === '*') return true
     const args = [newVersion(), version, channel, pairs.length / 2, ...pairs, ...removed]
-    return changing(key, 'preferences.write', (client) => writeScript.run(client, [key], args))
+    return observe(
+      'write',
+      () => changing(key, 'preferences.write', (client) => writeScript.run(client, [key], args)),
+      (written) => (written ? 'written' : 'conflict'),
+    )
   }
 
   /** Reads that were sent before the reply may have found what was there before. */
@@ -212,13 +241,21 @@ export function createPreferences<Values extends object>(options: PreferencesOpt
     },
     async export(user) {
       const key = keyOf(user)
-      const stored = await redis.execute('preferences.export', (client) => client.hgetall(key))
+      const stored = await observe(
+        'export',
+        () => redis.execute('preferences.export', (client) => client.hgetall(key)),
+        () => 'redis',
+      )
       const pairs = Object.entries(stored).filter(([field]) => field !== '')
       return Object.fromEntries(pairs.map(([field, text]) => [field, parse(text) ?? text]))
     },
     erase: async (user) => {
       const key = keyOf(user)
-      return changing(key, 'preferences.erase', (client) => eraseScript.run(client, [key], [channel]))
+      return observe(
+        'erase',
+        () => changing(key, 'preferences.erase', (client) => eraseScript.run(client, [key], [channel])),
+        () => 'written',
+      )
     },
     close() {
       closed = true

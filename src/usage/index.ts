@@ -1,6 +1,6 @@
 export type { TrackDetails, UsageService, UsageStats, UserActivity } from './core.js'
 export { UsageValueError } from './errors.js'
-export type { UsageDropped } from './events.js'
+export type { UsageDropped, UsageWritten } from './events.js'
 export { createUsage, type Usage, type UsageMiddlewareOptions } from './middleware.js'
 export type { UsageOptions, UsageRetention } from './options.js'
 export type { Quota, QuotaOptions } from './quota.js'

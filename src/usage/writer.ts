@@ -94,6 +94,7 @@ export function createWriter(tallies: Tallies, layout: Layout, settings: UsageSe
       }
       pending[shard] = next
       if (!redis.available) return false
+      const started = performance.now()
       const refused = await redis.attempt<number | undefined>(
         'usage.write',
         (client) =>
@@ -105,6 +106,10 @@ export function createWriter(tallies: Tallies, layout: Layout, settings: UsageSe
         () => undefined,
         { deadline: DEADLINE },
       )
+      if (redis.listens('usage.written')) {
+        const outcome = refused === undefined ? 'late' : 'written'
+        redis.emit('usage.written', { calls: callsOf(next), outcome, durationMs: performance.now() - started })
+      }
       if (refused === undefined) return false
       pending[shard] = undefined
       flushed += callsOf(next)
