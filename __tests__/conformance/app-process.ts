@@ -11,7 +11,8 @@ await redis.ready()
 
 const app = express().disable('etag').disable('x-powered-by')
 const only = JSON.parse(options) as Omit<ResponseCacheOptions, 'redis'>
-app.use('/test', responseCache({ redis, ...only }))
+// A gateway's origin says of each error how long it holds.
+app.use('/test', responseCache({ redis, storeErrors: true, ...only }))
 app.use(forwarder(Number(origin)))
 
 const server = app.listen(0, '127.0.0.1', () => process.send?.((server.address() as AddressInfo).port))

@@ -1,5 +1,6 @@
 import type { OutgoingHttpHeader, ServerResponse } from 'node:http'
 import { type HeaderList, mergeHeaders, valuesOf, writtenHeaders } from './headers.js'
+import { withoutLabels } from './labels.js'
 import type { Refusal } from './policy.js'
 
 export interface Head {
@@ -13,7 +14,9 @@ export interface CaptureHooks {
   readonly onHead: (head: Head) => Refusal | 'capture' | 'not-modified' | Replacement
   /** A {@link Replacement} may be asked for: the head is then decided before anything of the body is sent. */
   readonly mayReplace: boolean
-  /** Called once: with the whole response, exactly as the handler made it, or with why there is none. */
+  /** The client has gone before there was a head. What the handler makes yet is as good as any. */
+  readonly onAbandoned: () => void
+  /** Called once, where the handler comes to an end: with the whole response, exactly as the handler made it, or with why there is none. */
   readonly onDone: (result: { readonly head: Head; readonly body: Buffer } | { readonly refused: Refusal }) => void
 }
 
@@ -28,13 +31,17 @@ export interface Replacement {
  * before middlewares mounted earlier (compression) change it; cookies that they add while the head is sent
  * (sessions) are seen too.
  */
-export function capture(res: ServerResponse, { maxBytes, mayReplace, onHead, onDone }: CaptureHooks): void {
+export function capture(
+  res: ServerResponse,
+  { maxBytes, mayReplace, onHead, onAbandoned, onDone }: CaptureHooks,
+): void {
   const { writeHead, write, end } = res
   let chunks: Buffer[] = []
   let size = 0
   let head: Head | undefined
   let refused: Refusal | undefined
   let done = false
+  let abandoned = false
   let instead: { readonly body: Buffer | undefined } | undefined
 
   function refuse(reason: Refusal): void {
@@ -55,6 +62,11 @@ export function capture(res: ServerResponse, { maxBytes, mayReplace, onHead, onD
   }
 
   function onClose(): void {
+    if (head === undefined && !done) {
+      abandoned = true
+      onAbandoned()
+      return
+    }
     refuse('aborted')
     finish()
   }
@@ -87,14 +99,14 @@ export function capture(res: ServerResponse, { maxBytes, mayReplace, onHead, onD
     }
     if (verdict !== 'capture' && verdict !== 'not-modified') refuse(verdict)
     if (verdict === 'not-modified') sendNotModified(res, writeHead, sent.headers)
-    else Reflect.apply(writeHead, res, [status, ...rest])
+    else Reflect.apply(writeHead, res, [status, ...withoutLabels(res, rest)])
     head = sent
     if (res.getHeader('set-cookie') !== undefined) refuse('set-cookie')
     return res
   } as ServerResponse['writeHead']
 
   res.write = function (this: ServerResponse, chunk: unknown, encoding?: unknown, ...rest: unknown[]) {
-    if (mayReplace && !res.headersSent) res.writeHead(res.statusCode)
+    if ((mayReplace || abandoned) && !res.headersSent) res.writeHead(res.statusCode)
     if (instead !== undefined) {
       const callback = [encoding, ...rest].find((each) => typeof each === 'function')
       if (callback !== undefined) queueMicrotask(callback as () => void)
@@ -105,7 +117,8 @@ export function capture(res: ServerResponse, { maxBytes, mayReplace, onHead, onD
   } as ServerResponse['write']
 
   res.end = function (this: ServerResponse, chunk?: unknown, encoding?: unknown, ...rest: unknown[]) {
-    if (mayReplace && !res.headersSent) {
+    // To a client that is gone Node sends no head.
+    if ((mayReplace || abandoned) && !res.headersSent) {
       announceLength(res, chunk, encoding)
       res.writeHead(res.statusCode)
     }
@@ -155,5 +168,7 @@ function announceLength(res: ServerResponse, chunk: unknown, encoding: unknown):
 function sendNotModified(res: ServerResponse, writeHead: ServerResponse['writeHead'], headers: HeaderList): void {
   for (const [name, value] of headers) res.setHeader(name, value as string | string[])
   for (const name of ['Content-Length', 'Transfer-Encoding']) res.removeHeader(name)
+  withoutLabels(res, [])
+  res.statusMessage = ''
   Reflect.apply(writeHead, res, [304])
 }

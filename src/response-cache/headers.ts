@@ -78,10 +78,3 @@ export function updatedHeaders(stored: HeaderList, confirmed: HeaderList): Heade
   const old = stored.filter(([name]) => !news.has(name.toLowerCase()) && name.toLowerCase() !== 'date')
   return [...old, ...news.values()]
 }
-
-/** Labels that a response gives itself for invalidation: `Surrogate-Key` by spaces, `Cache-Tag` by commas. */
-export function tagsIn(headers: HeaderList): string[] {
-  const keys = valuesOf(headers, 'surrogate-key').flatMap((value) => value.split(/\s+/))
-  const tags = valuesOf(headers, 'cache-tag').flatMap((value) => value.split(','))
-  return [...new Set([...keys, ...tags].map((tag) => tag.trim()).filter((tag) => tag !== ''))]
-}

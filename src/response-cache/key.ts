@@ -57,7 +57,8 @@ export function canonicalUrl(url: string): string {
   return `${whole.slice(0, mark)}?${parameters.join('&')}`
 }
 
-function baseName(parameter: string): string {
+/** The name by which query parsers group a parameter: of `a`, `a[b]`, `a.b` and `%61` alike, `a`. */
+export function baseName(parameter: string): string {
   const name = (/^[^=]*/.exec(parameter)?.[0] ?? '').replaceAll('+', ' ')
   return (/^\[?[^[.]*/.exec(decoded(name))?.[0] ?? name).replace(/^\[/, '')
 }

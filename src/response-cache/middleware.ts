@@ -17,23 +17,28 @@ import {
   checkOptions,
   either,
   oneOf,
+  type Rule,
   type Rules,
   requireOptions,
 } from '../shared/options.js'
 import type { Forward } from './cache-status.js'
 import { Coalescing } from './coalescing.js'
 import type { ResponseCacheOutcome } from './events.js'
+import { updateFromHead } from './head-update.js'
 import { Hits, mayUse } from './hits.js'
 import { holdEnd, isUnsafe, outdatedBy } from './invalidating.js'
 import { urlTag } from './key.js'
+import { hideLabels } from './labels.js'
 import { type MarkOptions, marker } from './marks.js'
 import { watchMiss } from './miss.js'
 import { type BypassReason, type Lookup, lookup, type Plan, type ResponseFacts, storing } from './policy.js'
 import { Prefetches } from './prefetch.js'
+import { keyedParameter, keyedUrl } from './query.js'
 import { type Found, type Resource, Responses } from './responses.js'
 import { reuse } from './reuse.js'
 import { type ResponseCacheSeam, withSeam } from './seam.js'
 import { authorityOf, type Target, type TrustProxy, targetOf } from './target.js'
+import { UnkeyedHeaders } from './unkeyed.js'
 
 export interface ResponseCacheOptions {
   readonly redis: RedisManager
@@ -59,6 +64,18 @@ export interface ResponseCacheOptions {
   readonly override?: boolean | undefined
   /** Without a `ttl`: guess a lifetime from Last-Modified where a response states none (RFC 9111 §4.2.2). @default false */
   readonly heuristics?: boolean | undefined
+  /**
+   * Without a `ttl`: stores errors that state their freshness too, as gateways want it; else of errors only 404, 405,
+   * 410, 414 and 501, since an error handler answers with whatever freshness was set before. @default false
+   */
+  readonly storeErrors?: boolean | undefined
+  /**
+   * Parameters of the query that are not part of the key, and that the handler does not see on a miss: `'utm_*'`,
+   * `'gclid'`. A last `*` stands for any ending. @default none
+   */
+  readonly ignoreQuery?: readonly string[] | undefined
+  /** The only parameters that are part of the key and that the handler sees on a miss. @default all */
+  readonly allowQuery?: readonly string[] | undefined
   /** How long a stale response is served while one request renews it, unless the response says so. @default 0 */
   readonly staleWhileRevalidate?: Duration | undefined
   /** How long a stale response stands in for 500, 502, 503 and 504, unless the response says so. @default 0 */
@@ -78,6 +95,8 @@ export interface ResponseCacheOptions {
   readonly headers?: MarkOptions | undefined
   /** Longest body that is stored, in bytes; longer ones pass through. @default 1048576 */
   readonly maxBytes?: number | undefined
+  /** Stored of one resource that varies by request headers; the oldest make room. @default 100 */
+  readonly maxVariants?: number | undefined
   /** Caches of one namespace share their responses and tags. @default 'default' */
   readonly namespace?: string | undefined
   /** Read instead of `process.env`. */
@@ -98,6 +117,11 @@ export interface ResponseCacheMiddleware extends RequestHandler {
   clear(): Promise<boolean>
 }
 
+const aParameter: Rule = {
+  expected: 'a name, with "*" only at its end',
+  accepts: (value) => typeof value === 'string' && /^(?:[^*[\].&=#]+\*?|\*)$/.test(value),
+}
+
 const rules: Rules<ResponseCacheOptions> = {
   redis: aManager,
   ttl: aDuration(1),
@@ -107,11 +131,15 @@ const rules: Rules<ResponseCacheOptions> = {
   maxBytes: anInteger(1, 512 * 1024 * 1024),
   override: aBoolean,
   heuristics: aBoolean,
+  storeErrors: aBoolean,
+  ignoreQuery: arrayOf(aParameter),
+  allowQuery: arrayOf(aParameter),
   staleWhileRevalidate: aDuration(),
   staleIfError: aDuration(),
   coalesce: either(oneOf(false), aDuration(1, 60_000)),
   local: aBoolean,
   headers: anObject,
+  maxVariants: anInteger(1, 10_000),
   namespace: aString,
   env: anObject,
 }
@@ -155,18 +183,23 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
   requireOptions('responseCache', options, rules, 'redis')
   const { defaultTtl, disabled } = cacheEnvironment(options.env)
   const { redis, ttl: given = defaultTtl, tags = [], key, cookies = 'bypass', coalesce = '5s' } = options
-  const { maxBytes = 1024 * 1024, namespace = 'default', headers: marks = {} } = options
+  const { maxBytes = 1024 * 1024, maxVariants = 100, namespace = 'default', headers: marks = {} } = options
   const ttl = given === undefined ? undefined : toMs(given)
   const age = marks.age !== false
   const route = {
     ...{ ttl, override: options.override === true && ttl !== undefined, heuristics: options.heuristics === true },
+    storeErrors: options.storeErrors === true,
     staleWhileRevalidate: toMs(options.staleWhileRevalidate ?? 0),
     staleIfError: toMs(options.staleIfError ?? 0),
   }
   const tagLifetimeMs = (ttl ?? LONGEST_STATED_MS) + Math.max(route.staleWhileRevalidate, route.staleIfError)
-  const responses = new Responses(redis, namespace, disabled || options.local !== true ? undefined : LOCAL)
+  const local = disabled || options.local !== true ? undefined : LOCAL
+  const responses = new Responses({ redis, namespace, local, maxVariants })
   const coalescing = new Coalescing(responses.store, { waitMs: coalesce === false ? 0 : toMs(coalesce), tagLifetimeMs })
   const mark = marker(marks)
+  const parameter = keyedParameter({ ignore: options.ignoreQuery, allow: options.allowQuery })
+  const keyed = (url: string): string => (parameter === undefined ? url : keyedUrl(url, parameter))
+  const unkeyed = (options.env ?? process.env).NODE_ENV === 'production' ? undefined : new UnkeyedHeaders(redis)
   const hits = new Hits({ responses, mark, report, age })
   const prefetches = new Prefetches(responses)
 
@@ -175,6 +208,7 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
   }
 
   function bypass(res: Response, next: () => void, reason: BypassReason): void {
+    hideLabels(res)
     mark(res, 'BYPASS', { fwd: reason === 'method' ? 'method' : 'bypass', detail: reason })
     report({ outcome: 'bypass', reason })
     next()
@@ -200,16 +234,16 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
 
   function responseCacheMiddleware(req: Request, res: Response, next: NextFunction): void {
     if (disabled) return bypass(res, next, 'disabled')
-    const target = targetOf(req, req.originalUrl, trustOf(req))
+    const target = targetOf(req, keyed(req.originalUrl), trustOf(req))
     if (isUnsafe(req.method)) {
       holdEnd(res, (head) => {
         const { protocol, url } = target
         const urls = outdatedBy(head, { protocol, authority: authorityOf(target), url })
-        return urls.length === 0 ? undefined : responses.store.invalidateTags(urls.map(urlTag))
+        return urls.length === 0 ? undefined : responses.store.invalidateTags(urls.map((each) => urlTag(keyed(each))))
       })
       return bypass(res, next, 'method')
     }
-    const extra = key === undefined ? NO_PARTS : key(req)
+    const extra = key === undefined ? NO_PARTS : unkeyed === undefined ? key(req) : unkeyed.during(req, key)
     if (!isPromise(extra)) return enter(req, res, next, target, extra)
     extra.then((parts) => enter(req, res, next, target, parts)).catch(next)
   }
@@ -240,7 +274,17 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
         return send(req, res, candidate, now, turn.waited)
       }
       if (asked.onlyIfCached) return notStored(res)
-      if (!plan.write) return bypass(res, next, req.method === 'HEAD' ? 'method' : 'range')
+      const decide = (facts: Pick<ResponseFacts, 'status' | 'headers' | 'kept' | 'now'>) =>
+        storing({ ...facts, ...route, publicOnly, authorized })
+      if (!plan.write) {
+        if (req.method === 'HEAD' && candidate !== undefined) {
+          const snapshot = await responses.store.snapshot(allTags, tagLifetimeMs)
+          const requestHeaders = { ...req.headers }
+          const stored = { responses, resource: resource.key, found: candidate, decide }
+          if (snapshot !== undefined) updateFromHead({ res, requestHeaders, snapshot, ...stored })
+        }
+        return bypass(res, next, req.method === 'HEAD' ? 'method' : 'range')
+      }
 
       // Whoever is given what is meant for everyone may wait for it; others would wait for nothing.
       const alone = asked.reload || publicOnly || coalesce === false
@@ -262,8 +306,6 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
               ? 'vary-miss'
               : 'uri-miss'
       mark(res, 'MISS', { fwd })
-      const decide = (facts: Pick<ResponseFacts, 'status' | 'headers' | 'kept' | 'now'>) =>
-        storing({ ...facts, ...route, publicOnly, authorized })
       watchMiss({
         ...{
           req,
@@ -278,7 +320,10 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
           age,
           mark,
           decide,
+          parameter,
         },
+        keyed: key !== undefined,
+        onRead: unkeyed?.watcher(req, publicOnly),
         isSuperseded: () => innermost.get(res) !== snapshot,
         onSettled: entered.settle,
         report,
@@ -294,7 +339,7 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
       if (plan.use === 'bypass') return
       const named = typeof tags === 'function' ? tags(req) : tags
       if (isPromise(named)) return void named.catch(() => {})
-      const resource = responses.resource(targetOf(req, req.originalUrl, trustOf(req)), NO_PARTS)
+      const resource = responses.resource(targetOf(req, keyed(req.originalUrl), trustOf(req)), NO_PARTS)
       prefetches.start(req, resource, named)
     },
     ineligible: key === undefined ? undefined : '"key" is a function of the request',
@@ -302,13 +347,13 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
       if (disabled || key !== undefined || !redis.available) return false
       const plan = planOf(req)
       if (plan.use === 'bypass') return false
-      return hits.answer(req, res, responses.resource(targetOf(req, req.url ?? '/', trusts), NO_PARTS), plan)
+      return hits.answer(req, res, responses.resource(targetOf(req, keyed(req.url ?? '/'), trusts), NO_PARTS), plan)
     },
   }
 
   return Object.assign(withSeam(responseCacheMiddleware as RequestHandler, seam), {
     invalidateTags: (...names: string[]) => responses.store.invalidateTags(names),
-    invalidate: (url: string) => responses.store.invalidateTags([urlTag(url)]),
+    invalidate: (url: string) => responses.store.invalidateTags([urlTag(keyed(url))]),
     clear: () => responses.store.clear(),
   })
 }

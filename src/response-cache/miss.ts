@@ -4,13 +4,18 @@ import type { Forward } from './cache-status.js'
 import { type CaptureHooks, capture, type Head } from './capture.js'
 import { notModified } from './conditional.js'
 import type { ResponseCacheOutcome } from './events.js'
-import { storedHeaders, updatedHeaders, valuesOf } from './headers.js'
+import { type HeaderList, storedHeaders, updatedHeaders, valuesOf } from './headers.js'
+import { labelsOf } from './labels.js'
 import type { Mark } from './marks.js'
 import type { Keeping, Refusal, ResponseFacts, Storing } from './policy.js'
 import { prepare } from './prepared.js'
+import { hideQuery, type KeyedParameter } from './query.js'
+import { readsOf } from './reads.js'
 import { prepareReplay } from './replay.js'
 import type { Found, Responses } from './responses.js'
 import { standsIn } from './reuse.js'
+import { hideConditions, isValidatable } from './validation.js'
+import { parseVary } from './vary.js'
 
 export interface Miss {
   readonly req: IncomingMessage
@@ -26,6 +31,12 @@ export interface Miss {
   readonly age: boolean
   readonly mark: Mark
   readonly decide: (facts: Pick<ResponseFacts, 'status' | 'headers' | 'kept' | 'now'>) => Storing
+  /** The response is for whom the caller's key says, which caches in front of this one do not know. */
+  readonly keyed: boolean
+  /** Parameters that the handler is shown. */
+  readonly parameter: KeyedParameter | undefined
+  /** In development: the headers that the handler has read before it made what is stored, and those it varies by. */
+  readonly onRead: ((read: ReadonlySet<string>, names: readonly string[]) => void) | undefined
   readonly isSuperseded: () => boolean
   /** Called as soon as it is known that nothing will be stored, or once it has been. */
   readonly onSettled: (refused: Refusal | undefined) => void
@@ -37,18 +48,27 @@ export function watchMiss(miss: Miss): void {
   const { req, res, responses, resource, names, snapshot, candidate, fwd, mark, report } = miss
   const requestHeaders = { ...req.headers }
   const before = new Map(Object.entries(res.getHeaders()).map(([name, value]) => [name, String(value)]))
-  const restore = hideConditions(req, candidate)
+  const showConditions = hideConditions(req, candidate?.head)
+  const showQuery = miss.parameter === undefined ? undefined : hideQuery(req, miss.parameter)
+  const reads = miss.onRead === undefined ? undefined : readsOf(req)
   let keeping: Keeping | undefined
-  let replaced: 'revalidated' | 'stale' | undefined
+  let kept: HeaderList = []
+  let replaced = false
+  let reported = false
 
-  function save(head: Head, kept: Found['head']['headers'], body: Buffer, keep: Keeping): void {
+  function tell(outcome: ResponseCacheOutcome): void {
+    if (!reported) report(outcome)
+    reported = true
+  }
+
+  function save(head: Head, headers: HeaderList, body: Buffer, keep: Keeping): void {
     const { status } = head
     // Not awaited: the client has its answer, and the next read on this connection comes after the write.
     void responses
-      .save({ resource, requestHeaders, head, kept, body, keeping: keep, names }, snapshot, Date.now())
+      .save({ resource, requestHeaders, head, kept: headers, body, keeping: keep, names }, snapshot, Date.now())
       .then((stored) => {
         miss.onSettled(undefined)
-        report(
+        tell(
           stored
             ? { outcome: 'miss', stored, status, bytes: body.length }
             : { outcome: 'miss', stored, reason: 'unavailable' },
@@ -56,7 +76,7 @@ export function watchMiss(miss: Miss): void {
       })
   }
 
-  function answerWith(found: Found, headers: Found['head']['headers'], birth: number, now: number): Buffer | undefined {
+  function answerWith(found: Found, headers: HeaderList, birth: number, now: number): Buffer | undefined {
     for (const name of res.getHeaderNames()) {
       if (!before.has(name) && !KEPT.has(name)) res.removeHeader(name)
     }
@@ -69,16 +89,17 @@ export function watchMiss(miss: Miss): void {
 
   function confirmed(found: Found, head: Head, now: number): ReturnType<CaptureHooks['onHead']> {
     const { status } = found.head
-    const headers = updatedHeaders(found.head.headers, storedHeaders(head.headers, before))
-    const tags = head.headers.filter(([name]) => TAGS.has(name.toLowerCase()))
+    const headers = updatedHeaders(withoutOurs(found.head.headers), storedHeaders(head.headers, before))
+    const tags = labelsOf(head.headers)
     const verdict = miss.decide({ status, headers: [...headers, ...tags], kept: headers, now })
     const birth = verdict.store ? verdict.birth : now
-    replaced = 'revalidated'
-    if (verdict.store) save({ status, headers: [...headers, ...tags] }, headers, found.body, verdict)
+    const sent = verdict.store ? forWhom(headers) : headers
+    replaced = true
+    if (verdict.store) save({ status, headers: [...headers, ...tags] }, sent, found.body, verdict)
     else settle(verdict.reason)
     return {
       replace: () => {
-        const body = answerWith(found, headers, birth, now)
+        const body = answerWith(found, sent, birth, now)
         mark(res, 'REVALIDATED', { fwd, fwdStatus: 304, stored: verdict.store, ...why(verdict) })
         return body
       },
@@ -87,15 +108,20 @@ export function watchMiss(miss: Miss): void {
 
   function settle(reason: Refusal): void {
     miss.onSettled(reason)
-    report({ outcome: 'miss', stored: false, reason })
+    tell({ outcome: 'miss', stored: false, reason })
+  }
+
+  function forWhom(headers: HeaderList): HeaderList {
+    return miss.keyed && valuesOf(headers, 'cache-control').length === 0 ? [...headers, OURS] : headers
   }
 
   const onHead: CaptureHooks['onHead'] = (head) => {
     const { status, headers } = head
     const now = Date.now()
-    if (candidate !== undefined && status === 304 && hasValidator(candidate)) return confirmed(candidate, head, now)
+    if (candidate !== undefined && status === 304 && isValidatable(candidate.head))
+      return confirmed(candidate, head, now)
     if (candidate !== undefined && standsIn(candidate, status, now)) {
-      replaced = 'stale'
+      replaced = true
       settle('status')
       return {
         replace: () => {
@@ -105,9 +131,16 @@ export function watchMiss(miss: Miss): void {
         },
       }
     }
-    const kept = storedHeaders(headers, before)
+    kept = storedHeaders(headers, before)
     const verdict = miss.decide({ status, headers, kept, now })
-    for (const name of TAGS) res.removeHeader(name)
+    reads?.end()
+    if (verdict.store) {
+      if (reads !== undefined) miss.onRead?.(reads.names, [...names, ...varied(headers)])
+      if (forWhom(headers) !== headers) {
+        res.setHeader(...OURS)
+        kept = [...kept, OURS]
+      }
+    }
     // A cache mounted further in has said how the request went.
     if (!miss.isSuperseded()) mark(res, 'MISS', { fwd, stored: verdict.store, ...why(verdict) })
     if (verdict.store) keeping = verdict
@@ -122,54 +155,36 @@ export function watchMiss(miss: Miss): void {
     maxBytes: miss.maxBytes,
     mayReplace: candidate !== undefined,
     onHead,
+    onAbandoned: () => settle('aborted'),
     onDone: (result) => {
-      restore()
-      if (replaced !== undefined) return
+      reads?.end()
+      showConditions()
+      showQuery?.()
+      if (replaced) return
       const refused = 'refused' in result ? result.refused : miss.isSuperseded() ? 'superseded' : undefined
       if (refused !== undefined || !('head' in result) || keeping === undefined) return settle(refused ?? 'no-lifetime')
       const { head, body } = result
-      save(head, storedHeaders(head.headers, before), body, keeping)
+      save(head, kept, body, keeping)
     },
   })
 }
 
+/** What caches in front of this one are told of a response that is for one caller and says nothing itself. */
+const OURS: [name: string, value: string] = ['Cache-Control', 'private']
+
+/** A response that says so itself was not stored, unless its route overrides that. */
+function withoutOurs(headers: HeaderList): HeaderList {
+  return headers.filter(([name, value]) => !(name === OURS[0] && value === OURS[1]))
+}
+
+function varied(headers: HeaderList): readonly string[] {
+  const vary = parseVary(valuesOf(headers, 'vary'))
+  return vary === '*' ? [] : vary
+}
+
 /** Set for this very answer, whoever made its body. */
 const KEPT: ReadonlySet<string> = new Set(['set-cookie', 'x-cache', 'cache-status'])
-const TAGS: ReadonlySet<string> = new Set(['surrogate-key', 'cache-tag'])
 
 function why(verdict: Storing): { detail?: string } {
   return verdict.store ? {} : { detail: verdict.reason }
-}
-
-function validatorsOf({ head }: Found): { etag: string | undefined; lastModified: string | undefined } {
-  return {
-    etag: head.ownEtag ? undefined : valuesOf(head.headers, 'etag')[0],
-    lastModified: valuesOf(head.headers, 'last-modified')[0],
-  }
-}
-
-function hasValidator(found: Found): boolean {
-  const { etag, lastModified } = validatorsOf(found)
-  return etag !== undefined || lastModified !== undefined
-}
-
-const CONDITIONS = ['if-none-match', 'if-modified-since', 'if-range'] as const
-
-/**
- * The handler is to make a whole response for everyone, or to confirm the stored one (RFC 9111 §4.3.1); whether this
- * client has it already is ours to say.
- */
-function hideConditions(req: IncomingMessage, candidate: Found | undefined): () => void {
-  const hidden = CONDITIONS.map((name) => [name, req.headers[name]] as const)
-  const { etag, lastModified } = candidate === undefined ? {} : (validatorsOf(candidate) as Record<string, string>)
-  const set = (name: string, value: string | undefined): void => {
-    if (value === undefined) delete req.headers[name]
-    else req.headers[name] = value
-  }
-  for (const [name] of hidden) set(name, undefined)
-  set('if-none-match', etag)
-  set('if-modified-since', lastModified)
-  return () => {
-    for (const [name, value] of hidden) set(name, value as string | undefined)
-  }
 }

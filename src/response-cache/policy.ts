@@ -30,6 +30,7 @@ export type Refusal =
   | 'event-stream'
   | 'trailer'
   | 'cors'
+  | 'nonce'
   | 'no-lifetime'
   | 'too-large'
   | 'aborted'
@@ -124,6 +125,8 @@ export interface ResponseFacts {
   readonly override?: boolean
   /** Guess the lifetime of responses that state none. */
   readonly heuristics?: boolean
+  /** Without a ttl: errors that state their freshness mean it. */
+  readonly storeErrors?: boolean
   /** Where the response does not say it itself, in ms. */
   readonly staleWhileRevalidate?: number | undefined
   readonly staleIfError?: number | undefined
@@ -147,6 +150,8 @@ export type Storing = Keeping | { readonly store: false; readonly reason: Refusa
 
 /** Final answers of the resource itself. Redirects that depend on a log-in, errors, 206 and 304 are not among them. */
 const STORABLE: ReadonlySet<number> = new Set([200, 203, 204, 301, 308])
+/** Errors that are the same for everyone who asks for that URL (RFC 9110 §15.1). */
+const LASTING_ERRORS: ReadonlySet<number> = new Set([404, 405, 410, 414, 501])
 /** Never stored: partial, or about one request (RFC 9110 §15.3.7, §15.4.5; RFC 6585 §3 to §6). */
 const NEVER: ReadonlySet<number> = new Set([206, 304, 407, 421, 425, 428, 429, 431, 511])
 /** Status codes whose caching this cache knows about (RFC 9111 §5.2.2.3). */
@@ -155,15 +160,21 @@ const UNDERSTOOD: ReadonlySet<number> = new Set([
   ...[400, 401, 403, 404, 405, 410, 414, 500, 501, 502, 503, 504],
 ])
 
+const CSP = ['content-security-policy', 'content-security-policy-report-only'] as const
+/** Documents in which a browser runs what carries the right nonce. */
+const DOCUMENT = /^\s*(?:text\/html|application\/xhtml\+xml|image\/svg\+xml)/i
+
 const MINUTE = 60_000
 const refuse = (reason: Refusal): Storing => ({ store: false, reason })
 
 /** Whether a response may be kept, and for how long (RFC 9111 §3). */
 export function storing(facts: ResponseFacts): Storing {
-  const { status, headers, kept, publicOnly, authorized = false, ttl, override = false, now } = facts
+  const { status, headers, kept, publicOnly, authorized = false, ttl, override = false, storeErrors, now } = facts
   if (status < 200 || NEVER.has(status)) return refuse('status')
   // A declared ttl is for answers; what else is worth storing has to say so itself.
   if (ttl !== undefined && !STORABLE.has(status)) return refuse('status')
+  // An error handler answers with what was set before it: the freshness of a page, on its failure.
+  if (status >= 400 && !LASTING_ERRORS.has(status) && storeErrors !== true) return refuse('status')
   if (valuesOf(headers, 'set-cookie').length > 0) return refuse('set-cookie')
   const directives = directivesOf(headers)
   const mustUnderstand = directives.has('must-understand')
@@ -181,6 +192,10 @@ export function storing(facts: ResponseFacts): Storing {
   if (valuesOf(headers, 'content-type').some((type) => /^\s*text\/event-stream/i.test(type)))
     return refuse('event-stream')
   if (valuesOf(headers, 'trailer').length > 0) return refuse('trailer')
+  // Given to everyone, a nonce is no secret; and one that an earlier middleware makes anew would not be the page's.
+  const documents = valuesOf(headers, 'content-type').some((type) => DOCUMENT.test(type))
+  if (documents && CSP.some((name) => valuesOf(headers, name).some((value) => /'nonce-/i.test(value))))
+    return refuse('nonce')
   const vary = parseVary(valuesOf(headers, 'vary'))
   if (vary === '*') return refuse('vary')
   // An origin that was echoed is the permission of one site, not of the next.

@@ -5,14 +5,16 @@ import { type Decoded, type Mark, markOf, type Snapshot, Store } from '../cache/
 import { LocalTier } from '../cache/tier.js'
 import type { RedisManager } from '../redis/index.js'
 import type { Head } from './capture.js'
-import { type HeaderList, tagsIn, valuesOf } from './headers.js'
+import { type HeaderList, valuesOf } from './headers.js'
 import { joinedParts, resourceKey, sharedAuthority, urlTag } from './key.js'
+import { tagsIn } from './labels.js'
 import { Memo } from './memo.js'
 import type { Keeping } from './policy.js'
 import { type Prepared, prepare } from './prepared.js'
 import { decodeStored, encodeStored, type StoredHead } from './stored.js'
 import { authorityOf, type Target } from './target.js'
-import { parseVary, variantOf } from './vary.js'
+import { Variants } from './variants.js'
+import { joinedNames, parseVary, variantOf } from './vary.js'
 
 type RequestHeaders = Readonly<Record<string, string | string[] | undefined>>
 
@@ -99,6 +101,14 @@ export interface LocalCopies {
   readonly maxAgeMs: number
 }
 
+export interface ResponsesOptions {
+  readonly redis: RedisManager
+  readonly namespace: string
+  readonly local: LocalCopies | undefined
+  /** Stored per resource. */
+  readonly maxVariants: number
+}
+
 /**
  * Responses in the store. A resource whose responses name no request header in Vary is one entry; otherwise that entry
  * lists the names, and each variant is an entry of its own (RFC 9111 §4.1).
@@ -107,10 +117,11 @@ export class Responses {
   readonly store: Store<Kept>
   readonly #resources = new Memo<Resource>(2000)
   readonly #heads = new Memo<DecodedHead>(1000)
-  readonly #variants = new Memo<string>(2000)
+  readonly #variantKeys = new Memo<string>(2000)
+  readonly #variants: Variants
   readonly #isLocal: boolean
 
-  constructor(redis: RedisManager, namespace: string, local: LocalCopies | undefined) {
+  constructor({ redis, namespace, local, maxVariants }: ResponsesOptions) {
     const tier = local === undefined ? undefined : new LocalTier<Kept>(local.maxBytes)
     this.#isLocal = tier !== undefined
     let coherence: Coherence | undefined
@@ -122,6 +133,8 @@ export class Responses {
       local: tier === undefined || local === undefined ? undefined : { tier, capMs: () => local.maxAgeMs },
       publishes: () => coherence !== undefined && coherence.mode !== 'tracking',
     })
+    const entryKey = (key: string): string => this.store.entryKey(key)
+    this.#variants = new Variants({ redis, namespace, max: maxVariants, entryKey })
     if (tier !== undefined) {
       coherence = new Coherence({ redis, feature: 'responses', bus: this.store.bus, tier, want: 'tracking' })
     }
@@ -195,23 +208,21 @@ export class Responses {
     })
     if (names.length === 0) return this.store.write(resource, { ...times, metadata, body }, snapshot)
     const index = encodeStored({ kind: 'variants', names })
+    const variant = this.#variantKey(resource, names, response.requestHeaders)
     const written = await Promise.all([
-      this.store.write(
-        this.#variantKey(resource, names, response.requestHeaders),
-        { ...times, metadata, body },
-        snapshot,
-      ),
+      this.store.write(variant, { ...times, metadata, body }, snapshot),
       this.store.write(resource, { ...times, metadata: index, body: Buffer.alloc(0) }, snapshot),
     ])
+    void this.#variants.add(resource, variant, lifetimeMs + afterlifeMs)
     return written.every(Boolean)
   }
 
   #variantKey(resource: string, names: readonly string[], headers: RequestHeaders): string {
     const text = joinedParts([resource, ...names, ...names.map((name) => sentValue(headers, name))])
-    let variant = this.#variants.get(text)
+    let variant = this.#variantKeys.get(text)
     if (variant === undefined) {
       variant = `${resource}.${variantOf(names, headers)}`
-      this.#variants.set(text, variant)
+      this.#variantKeys.set(text, variant)
     }
     return variant
   }
@@ -243,12 +254,11 @@ function sentValue(headers: RequestHeaders, name: string): string {
 
 const NO_NAMES: readonly string[] = []
 
-/** Names only grow, so that responses which disagree about Vary do not push each other out. */
-function variantNames({ head, names }: Response): string[] {
+function variantNames({ head, names }: Response): readonly string[] {
   const vary = parseVary(valuesOf(head.headers, 'vary'))
-  const all = new Set([...names, ...vary])
-  if (valuesOf(head.headers, 'content-encoding').length > 0) all.add('accept-encoding')
-  return [...all].sort()
+  const named = vary === '*' ? NO_NAMES : vary
+  const encoded = valuesOf(head.headers, 'content-encoding').length > 0
+  return joinedNames(names, encoded ? [...new Set([...named, 'accept-encoding'])].sort() : named)
 }
 
 /** A validator of our own where the handler gave none; weak, since compression may still change the bytes. */

@@ -13,11 +13,21 @@ export function parseVary(values: readonly string[]): readonly string[] | '*' {
   return [...names].sort()
 }
 
+/**
+ * Names that select a variant from now on. They only grow, so that responses which disagree about Vary do not push each
+ * other out; where they would grow past all measure the latest response decides.
+ */
+export function joinedNames(known: readonly string[], vary: readonly string[]): readonly string[] {
+  const all = new Set([...known, ...vary])
+  return all.size > MAX_NAMES ? vary : [...all].sort()
+}
+
 /** Which stored variant answers a request: a digest of the named headers' values. */
 export function variantOf(names: readonly string[], headers: RequestHeaders): string {
   const hash = createHash('sha256')
   for (const name of names) {
-    const value = headers[name]
+    // A name out of Vary may be one that every object has.
+    const value = Object.hasOwn(headers, name) ? headers[name] : undefined
     const text = value === undefined ? undefined : Array.isArray(value) ? value.join(', ') : value
     const normal = text === undefined ? undefined : normalise(name, text)
     hash.update(`${name.length}:${name}${normal === undefined ? '-' : `${normal.length}:${normal}`}`)
