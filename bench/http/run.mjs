@@ -13,7 +13,6 @@ const { values: given } = parseArgs({
     seconds: { type: 'string', default: '3' },
   },
 })
-const BASELINE = 'express-json'
 const BETWEEN_BASELINES = 4
 const rounds = Number(given.rounds)
 const seconds = Number(given.seconds)
@@ -27,16 +26,23 @@ const version = execFileSync(execPath, ['--version'], { encoding: 'utf8' }).trim
 
 const chosen = variants.filter(
   ({ name, group }) =>
-    name !== BASELINE &&
-    (given.group === undefined || group === given.group) &&
+    group !== 'baseline' &&
+    (given.group === undefined || group.split(' ').includes(given.group)) &&
     (given.only === undefined || given.only.split(',').includes(name)),
 )
+const BASELINE = chosen[0].baseline ?? 'express-json'
+if (chosen.some(({ baseline = 'express-json' }) => baseline !== BASELINE)) {
+  throw new Error('the chosen variants have different baselines: choose a group')
+}
 const redis = await startRedis()
 const baseline = await startServer(BASELINE, redis.url, execPath)
 const servers = []
-for (const { name, group } of chosen) {
+for (const { name, aim } of chosen) {
   // A Redis database each, so that nobody finds what another one stored.
-  servers.push({ group, ...(await startServer(name, `${redis.url}/${servers.length % 16}`, execPath)) })
+  servers.push({
+    aim: aim?.[Number.parseInt(version.slice(1), 10)],
+    ...(await startServer(name, `${redis.url}/${servers.length % 16}`, execPath)),
+  })
 }
 for (const server of [baseline, ...servers]) await load(server, 2)
 
@@ -51,7 +57,8 @@ for (let round = 0; round < rounds; round++) {
     const after = await point(baseline)
     const reference = (before.perSecond + after.perSecond) / 2
     for (const [name, measured] of points) {
-      results.get(name).push({ ...measured, ratio: measured.perSecond / reference })
+      const cpuRatio = (before.cpu + after.cpu) / 2 / measured.cpu
+      results.get(name).push({ ...measured, ratio: measured.perSecond / reference, cpuRatio })
     }
     baselines.push(before, after)
     before = after
@@ -62,12 +69,12 @@ console.log(
   `\nNode ${version}, ${cpus()[0].model}, ${new Date().toISOString().slice(0, 10)}, ${rounds} rounds of ${seconds} s\n`,
 )
 console.log(
-  '| variant | group | ratio to bare Express (min–max) | req/s | p99 ms | CPU µs/request | Redis commands/request, in scripts too |',
+  '| variant | ratio to bare Express (min–max) | aim | req/s | p99 ms | CPU µs/request | CPU ratio | Redis commands/request, in scripts too |',
 )
-console.log('|---|---|---|---|---|---|---|')
+console.log('|---|---|---|---|---|---|---|---|')
 row(
-  { name: BASELINE, group: 'baseline' },
-  baselines.map((each) => ({ ...each, ratio: 1 })),
+  { name: BASELINE },
+  baselines.map((each) => ({ ...each, ratio: 1, cpuRatio: 1 })),
 )
 for (const server of servers) row(server, results.get(server.name))
 process.exit(0)
@@ -83,7 +90,7 @@ async function point(server) {
   }
 }
 
-function row({ name, group }, points) {
+function row({ name, aim }, points) {
   const of = (field) => points.map((each) => each[field]).sort((a, b) => a - b)
   const median = (field) => of(field)[Math.floor(points.length / 2)]
   const ratios = of('ratio')
@@ -92,7 +99,9 @@ function row({ name, group }, points) {
     Math.round(median('perSecond')),
     median('p99').toFixed(1),
     median('cpu').toFixed(0),
+    median('cpuRatio').toFixed(2),
     median('commands').toFixed(2),
   ]
-  console.log(`| ${name} | ${group} | **${median('ratio').toFixed(2)}** (${range}) | ${figures.join(' | ')} |`)
+  const met = aim === undefined ? '' : `${aim.toFixed(2)} ${median('ratio') >= aim ? 'met' : 'missed'}`
+  console.log(`| ${name} | **${median('ratio').toFixed(2)}** (${range}) | ${met} | ${figures.join(' | ')} |`)
 }

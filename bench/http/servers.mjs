@@ -32,7 +32,13 @@ export async function startRedis() {
   pin(child, 1)
   const client = new Redis(port)
   await client.ping()
-  return { url: `redis://127.0.0.1:${port}`, client }
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    port,
+    client,
+    pause: () => child.kill('SIGSTOP'),
+    resume: () => child.kill('SIGCONT'),
+  }
 }
 
 /** Commands that Redis has run so far, without INFO itself. */
@@ -42,9 +48,9 @@ export async function commandsRun(client) {
   return calls.reduce((total, [, , count]) => total + Number(count), 0)
 }
 
-export async function startServer(name, url, execPath) {
+export async function startServer(name, url, execPath, env = process.env) {
   const file = fileURLToPath(new URL('./server.mjs', import.meta.url))
-  const child = fork(file, [name, url], { execPath, env: { ...process.env, NODE_ENV: 'production' } })
+  const child = fork(file, [name, url], { execPath, env: { ...env, NODE_ENV: 'production' } })
   children.add(child)
   pin(child, 0)
   const [{ port, login, status = 200 }] = await once(child, 'message')
@@ -55,6 +61,10 @@ export async function startServer(name, url, execPath) {
     url: `${base}/`,
     headers: cookie ? { Cookie: cookie } : {},
     status,
+    async stop() {
+      child.kill('SIGKILL')
+      await once(child, 'exit')
+    },
     async cpu() {
       child.send('cpu')
       const [{ cpu }] = await once(child, 'message')

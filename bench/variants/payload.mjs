@@ -5,3 +5,6 @@ export const payload = Array.from({ length: 12 }, (_, id) => ({
   category: id % 2 ? 'deck' : 'bridge',
   price: 10 * id + 0.5,
 }))
+
+/** About 50 KB of the same. */
+export const large = Array.from({ length: 720 }, (_, id) => ({ ...payload[id % payload.length], id }))
