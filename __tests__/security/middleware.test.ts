@@ -87,6 +87,26 @@ describe.each([
     expect(sink.lines.join()).not.toContain('secret-session')
     await security.close()
   })
+
+  it('names the route of a router that is mounted on a path with parameters, not who is in that path', async () => {
+    const { app, sink, security } = world({}, make)
+    const router = express.Router()
+    router.get('/orders/:order', (req, res) => {
+      req.security.record('sensitive_read')
+      res.sendStatus(204)
+    })
+    app.use('/users/:user', router)
+    for (const user of [
+      '42',
+      'ann%40example.com',
+      '550e8400-e29b-41d4-a716-446655440000',
+      '01ARZ3NDEKTSV4RRFFQ69G5FAV',
+    ]) {
+      await request(app).get(`/users/${user}/orders/7`).expect(204)
+    }
+    expect(sink.events.map(({ path }) => path)).toEqual(new Array(4).fill('/users/:id/orders/:order'))
+    await security.close()
+  })
 })
 
 describe('securityLog', () => {

@@ -39,6 +39,9 @@ function appWith(usage: Usage, options?: UsageMiddlewareOptions, factory: typeof
   const orders = factory.Router()
   orders.get('/orders', (_req, res) => void res.send('ok'))
   app.use('/users/:id', orders)
+  const shop = factory.Router({ mergeParams: true })
+  shop.get('/items/:item', (_req, res) => void res.send('ok'))
+  app.use('/shops/:shop', shop)
   app.get('/fail', (_req, res) => void res.status(500).send('no'))
   app.get('/slow', (_req, res) => void setTimeout(() => res.send('late'), 10_000).unref())
   return app
@@ -62,10 +65,13 @@ describe.each([
     await request(app).get('/users/2').set('x-user', 'bob')
     await request(app).get('/fail')
     for (const id of ['17', '18', '550e8400-e29b-41d4-a716-446655440000']) await request(app).get(`/users/${id}/orders`)
+    for (const shop of ['bakery', 'caf%C3%A9', 'items', '12'])
+      await request(app).get(`/shops/${shop}/items/${shop === 'items' ? 'shops' : 'x'}`)
     for (const path of ['/a', '/b', '/c']) await request(app).get(path)
-    expect(await rowsOf(usage, 9)).toEqual({
+    expect(await rowsOf(usage, 13)).toEqual({
       'GET /users/:id': { calls: 2, errors: 0, cost: 2 },
       'GET /users/:id/orders': { calls: 3, errors: 0, cost: 3 },
+      'GET /shops/:shop/items/:item': { calls: 4, errors: 0, cost: 4 },
       'GET /fail': { calls: 1, errors: 1, cost: 1 },
       unmatched: { calls: 3, errors: 0, cost: 3 },
     })

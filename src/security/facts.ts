@@ -1,4 +1,5 @@
 import { addressOf } from '../shared/address.js'
+import { routePattern } from '../shared/route.js'
 import type { SecurityEventDetails } from './event.js'
 
 /** What is read of a request, whatever its framework calls the type. */
@@ -9,6 +10,7 @@ export interface RequestLike {
   readonly baseUrl: string
   readonly ip?: string | undefined
   readonly route?: unknown
+  readonly params?: unknown
 }
 
 interface Known {
@@ -64,10 +66,9 @@ export function hasCredentials({ headers }: RequestLike): boolean {
   return headers.authorization !== undefined || headers.cookie !== undefined
 }
 
-/** The pattern of the route, so that ids in paths are no names; where none matched, the path. */
+/** Where no route matched, the path. */
 function routeOf(req: RequestLike): string {
-  const pattern = (req.route as { readonly path?: unknown } | undefined)?.path
-  return typeof pattern === 'string' ? `${req.baseUrl}${pattern}` : pathOf(req)
+  return routePattern(req) ?? pathOf(req)
 }
 
 /** The path without its query. */

@@ -1,5 +1,6 @@
 import type { Request, RequestHandler, Response } from 'express'
 import { aFunction, anInteger, checkOptions, either, type Rules } from '../shared/options.js'
+import { routePattern } from '../shared/route.js'
 import { createUsageCore, type UsageService } from './core.js'
 import type { UsageOptions } from './options.js'
 
@@ -89,11 +90,8 @@ function knownUser(req: Request): string | number | undefined {
   return typeof id === 'string' || typeof id === 'number' ? id : undefined
 }
 
-/** Values of the parameters of a router's own path, which Express does not give back as a pattern. */
-const ID = /\/(?:\d+|[0-9a-f-]{16,})(?=\/|$)/gi
-
 /** Undefined where no route matched: paths that anybody may invent are no operations. */
 function routeOf(req: Request): string | undefined {
-  const path: unknown = (req.route as { readonly path?: unknown } | undefined)?.path
-  return typeof path === 'string' ? `${req.method} ${req.baseUrl.replace(ID, '/:id')}${path}` : undefined
+  const pattern = routePattern(req)
+  return pattern === undefined ? undefined : `${req.method} ${pattern}`
 }
