@@ -2,11 +2,14 @@ import { randomUUID } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import express from 'express'
 import request from 'supertest'
+import { createLeaderboard } from '../../src/leaderboard/index.js'
 import { createLocks } from '../../src/lock/index.js'
 import { createMetrics, type HistogramSample, type Metrics } from '../../src/ops/index.js'
+import { createPreferences } from '../../src/preferences/index.js'
 import { rateLimit } from '../../src/rate-limit/index.js'
 import { createRedisManager, type RedisManager } from '../../src/redis/index.js'
 import { responseCache } from '../../src/response-cache/index.js'
+import { createUsage } from '../../src/usage/index.js'
 import { eventually } from '../support/eventually.js'
 import type { RedisServer } from '../support/redis-server.js'
 import { useRedis } from '../support/use-redis.js'
@@ -118,17 +121,37 @@ describe('createMetrics', () => {
     expect([buckets.get(25), buckets.get(50)]).toEqual([0, 1])
   })
 
-  it('counts and times the locks of a service that knows nothing of it', async () => {
+  it('counts and times the outcomes of services that know nothing of it', async () => {
     const locks = createLocks({ redis })
     await locks.withLock('report', '10s', () => new Promise((resolve) => setTimeout(resolve, 20)))
     await locks.close()
+    const board = createLeaderboard('chess', { redis })
+    await board.add('ada', 10)
+    await board.rankOf('nobody')
+    const preferences = createPreferences({ redis, defaults: { theme: 'light' } })
+    await preferences.get('ada', 'theme')
+    await preferences.set('ada', 'theme', 'dark')
+    await preferences.close()
+    const usage = createUsage({ redis })
+    for (let i = 0; i < 5; i++) usage.track('ada', 'list')
+    await usage.close()
     const { counters, times } = metrics.snapshot()
-    expect(counters.lock_outcomes?.map(({ labels, value }) => [labels.outcome, value])).toEqual([
-      ['acquired', 1],
-      ['released', 1],
+    const counted = (name: string) => counters[name]?.map(({ labels, value }) => [...Object.values(labels), value])
+    expect(counted('lock_outcomes')).toEqual([
+      ['acquired', '', 1],
+      ['released', '', 1],
     ])
-    expect(times.lock_wait?.[0]?.count).toBe(1)
+    expect(counted('leaderboard_operations')).toEqual([
+      ['chess', 'add', 'done', 1],
+      ['chess', 'rank', 'absent', 1],
+    ])
+    expect(counted('preferences_operations')).toContainEqual(['preferences', 'write', 'written', 1])
+    expect(counted('usage_calls')).toEqual([['written', 5]])
     expect(times.lock_hold?.[0]?.maxMs).toBeGreaterThanOrEqual(19)
+    for (const name of ['lock_wait', 'leaderboard_operation_duration', 'preferences_operation_duration']) {
+      expect(times[name]?.[0]?.count).toBeGreaterThan(0)
+    }
+    expect(times.usage_write_duration).toMatchObject([{ labels: { outcome: 'written' }, count: 1 }])
   })
 
   it('refuses options it does not know', () => {

@@ -119,6 +119,20 @@ describe('openTelemetry', () => {
     await metrics.close()
   })
 
+  it('records the times that outcomes carry, in seconds, by their labels', async () => {
+    const metrics = createMetrics({ redis })
+    telemetry = openTelemetry({ redis, metrics, meter: meters.getMeter('times'), tracer: false })
+    redis.emit('lock', { outcome: 'timeout', key: 'secret', waitedMs: 1500 })
+    const waits = await collected('holdfast.lock_wait')
+    expect(waits?.descriptor.unit).toBe('s')
+    expect(waits?.dataPoints).toMatchObject([{ attributes: { outcome: 'timeout' }, value: { count: 1, sum: 1.5 } }])
+    expect(JSON.stringify(waits)).not.toContain('secret')
+    telemetry.close()
+    redis.emit('lock', { outcome: 'timeout', key: 'secret', waitedMs: 1500 })
+    expect((await collected('holdfast.lock_wait'))?.dataPoints[0]?.value).toMatchObject({ count: 1 })
+    await metrics.close()
+  })
+
   it('makes neither for calls that were never made', async () => {
     const absent = createRedisManager({ env: {}, logger: false })
     telemetry = openTelemetry({ redis: absent, meter: false, tracer: tracers.getTracer('test') })

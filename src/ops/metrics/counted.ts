@@ -99,12 +99,12 @@ export const COUNTED: CountedEvents = {
   },
   lock: {
     name: 'lock_outcomes',
-    help: 'Locks taken, given back and lost.',
+    help: 'Locks taken, extended, given back and lost, and attempts that failed.',
     labels: ['outcome', 'reason'],
     times: [
       {
         name: 'lock_wait',
-        help: 'Time spent waiting for locks, by whether they were taken in the end.',
+        help: 'Time spent waiting for locks, by how that ended.',
         labels: ['outcome'],
         ms: (event) => ('waitedMs' in event ? event.waitedMs : undefined),
       },
@@ -142,6 +142,46 @@ export const COUNTED: CountedEvents = {
     help: 'Jobs that waited for Redis in a process that ended.',
     labels: ['queue'],
     amount: ({ jobs }) => jobs,
+  },
+  leaderboard: {
+    name: 'leaderboard_operations',
+    help: 'Calls to leaderboards, by what became of them.',
+    labels: ['board', 'operation', 'outcome'],
+    times: [
+      {
+        name: 'leaderboard_operation_duration',
+        help: 'Duration of calls to leaderboards.',
+        labels: ['operation'],
+        ms: ({ durationMs }) => durationMs,
+      },
+    ],
+  },
+  preferences: {
+    name: 'preferences_operations',
+    help: 'Calls to preferences, by what became of them.',
+    labels: ['name', 'operation', 'outcome'],
+    times: [
+      {
+        name: 'preferences_operation_duration',
+        help: 'Duration of calls to preferences.',
+        labels: ['operation', 'outcome'],
+        ms: ({ durationMs }) => durationMs,
+      },
+    ],
+  },
+  'usage.written': {
+    name: 'usage_calls',
+    help: 'Calls whose usage was written to Redis; late ones are sent again, and counted once there.',
+    labels: ['outcome'],
+    amount: ({ calls }) => calls,
+    times: [
+      {
+        name: 'usage_write_duration',
+        help: 'Duration of writes of usage.',
+        labels: ['outcome'],
+        ms: ({ durationMs }) => durationMs,
+      },
+    ],
   },
   'usage.dropped': {
     name: 'usage_calls_dropped',

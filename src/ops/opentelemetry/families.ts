@@ -6,8 +6,8 @@ type Instrument = ObservableCounter | ObservableGauge
 const ONE_COLLECTION_MS = 20
 
 /**
- * Shows counters and gauges as observable instruments, read when the SDK collects. Histograms are left to the duration
- * of calls, which is recorded as it happens. Families that appear later are picked up by the next collection.
+ * Shows counters and gauges as observable instruments, read when the SDK collects. Histograms are not:
+ * times are recorded as they happen. Families that appear later are picked up by the next collection.
  */
 export function observeFamilies(meter: Meter, families: () => readonly MetricFamily[]): () => void {
   const instruments = new Map<string, { readonly instrument: Instrument; readonly off: () => void }>()

@@ -13,10 +13,11 @@ import type { RedisCall, RedisManager } from '../../redis/index.js'
 import { aManager, anObject, checkOptions, either, oneOf, type Rules, requireOptions } from '../../shared/options.js'
 import type { Metrics } from '../metrics/metrics.js'
 import { observeFamilies } from './families.js'
+import { recordTimes } from './times.js'
 
 export interface OpenTelemetryOptions {
   readonly redis: RedisManager
-  /** What features count, as observable counters and gauges, besides the duration of calls. */
+  /** What features count and time, besides the duration of calls. */
   readonly metrics?: Metrics | undefined
   /** `false`: no metrics. @default the meter "holdfast" of the global provider */
   readonly meter?: Meter | false | undefined
@@ -69,7 +70,9 @@ export function openTelemetry(options: OpenTelemetryOptions): OpenTelemetry {
       if (tracer !== false) span(tracer, call, attributes)
     }),
   ]
-  if (meter !== false && metrics !== undefined) offs.push(observeFamilies(meter, metrics.families))
+  if (meter !== false && metrics !== undefined) {
+    offs.push(observeFamilies(meter, metrics.families), ...recordTimes(meter, redis))
+  }
   return {
     close() {
       for (const off of offs) off()
