@@ -145,7 +145,7 @@ describe('createMetrics', () => {
       ['chess', 'add', 'done', 1],
       ['chess', 'rank', 'absent', 1],
     ])
-    expect(counted('preferences_operations')).toContainEqual(['preferences', 'write', 'written', 1])
+    expect(counted('preferences_operations')).toContainEqual(['default', 'write', 'written', 1])
     expect(counted('usage_calls')).toEqual([['written', 5]])
     expect(times.lock_hold?.[0]?.maxMs).toBeGreaterThanOrEqual(19)
     for (const name of ['lock_wait', 'leaderboard_operation_duration', 'preferences_operation_duration']) {
