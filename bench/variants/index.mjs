@@ -30,6 +30,7 @@ export const variants = [
   { name: 'blocked-express-rate-limit', group: 'blocked' },
   { name: 'holdfast-session', group: 'session stack', aim: { 20: 0.62, 24: 0.42 } },
   { name: 'express-session-connect-redis', group: 'session' },
+  { name: 'express-session-null', group: 'session' },
   { name: 'express-json-fast-server', group: 'server' },
   { name: 'node-http', group: 'server' },
 ]

@@ -1,7 +1,6 @@
 import type { SessionCore } from './core.js'
 import { SessionUnavailableError } from './errors.js'
 import type { SessionEnd } from './events.js'
-import type { Prefetched } from './prefetch.js'
 import type { Facts, SessionRecord } from './record.js'
 
 /** What the serializer hands through connect-redis: more than text, since a write has to know what it was based on. */
@@ -28,21 +27,11 @@ interface Operations {
 const FEW = 50
 const NOTHING = { json: '{}', version: -1 }
 
-/** What connect-redis has no parameter for: asked when the operation starts. */
-interface Circumstances {
-  readonly touchAfter: () => number
-  readonly ending: () => SessionEnd
-  /** A read that was started before. */
-  readonly prefetched: () => Prefetched | undefined
-}
-
-function operationsOn(core: SessionCore, { touchAfter, ending, prefetched }: Circumstances): Operations {
+/** `ending`: why sessions are removed, asked when the removal starts, since connect-redis has no parameter for it. */
+function operationsOn(core: SessionCore, ending: () => SessionEnd): Operations {
   const { repository } = core
   const get = async (id: string): Promise<SessionRecord | null> => {
-    const before = prefetched()
-    const after = touchAfter()
-    const found = before?.id === id ? await before.found : await core.find(id, after)
-    if (before?.id === id && found.status === 'found') repository.keepAlive(found.record, after)
+    const found = await core.find(id, core.touchAfter)
     // Not null: that would be "no session", and a new one would take the place of the one that cannot be read.
     if (found.status === 'unavailable') throw new SessionUnavailableError('outage', found.reason)
     return found.status === 'found' ? found.record : null
@@ -86,8 +75,8 @@ function* chunks(ids: readonly string[]): Generator<readonly string[]> {
 }
 
 /** In the shape of an ioredis client, which connect-redis 8 takes. */
-export function ioredisShaped(core: SessionCore, circumstances: Circumstances): object {
-  const { many, handles, ...operations } = operationsOn(core, circumstances)
+export function ioredisShaped(core: SessionCore, ending: () => SessionEnd): object {
+  const { many, handles, ...operations } = operationsOn(core, ending)
   return {
     ...operations,
     mget: many,
@@ -98,8 +87,8 @@ export function ioredisShaped(core: SessionCore, circumstances: Circumstances): 
 }
 
 /** In the shape of a node-redis client, which connect-redis 9 and 10 take. */
-export function nodeRedisShaped(core: SessionCore, circumstances: Circumstances): object {
-  const { many, handles, ...operations } = operationsOn(core, circumstances)
+export function nodeRedisShaped(core: SessionCore, ending: () => SessionEnd): object {
+  const { many, handles, ...operations } = operationsOn(core, ending)
   return { ...operations, mGet: many, scanIterator: handles }
 }
 

@@ -1,18 +1,10 @@
+import type { ServerResponse } from 'node:http'
 import type { Session, SessionData } from 'express-session'
 import { isSessionUnavailable } from './errors.js'
-import { type Holder, LiveSession } from './live.js'
+import type { Exchange } from './exchange.js'
+import { LiveSession } from './live.js'
 import type { Facts } from './record.js'
 import type { RedisSessionStore } from './store.js'
-
-interface Response {
-  readonly headersSent: boolean
-  end: unknown
-}
-
-export interface Exchange extends Holder {
-  readonly res?: Response
-  readonly next?: (error?: unknown) => void
-}
 
 type Generating = RedisSessionStore & { generate(request: Exchange): void }
 
@@ -41,10 +33,10 @@ export function commitFirst(
     if (request.res !== undefined) holdBack(request, request.res, saveUninitialized || replaces)
   }
 
-  function holdBack(request: Exchange, response: Response, evenEmpty: boolean): void {
-    const end = response.end as (...args: unknown[]) => unknown
+  function holdBack(request: Exchange, response: ServerResponse, evenEmpty: boolean): void {
+    const end = response.end as unknown as (...args: unknown[]) => unknown
     let ended = false
-    response.end = (...args: unknown[]): unknown => {
+    response.end = ((...args: unknown[]): unknown => {
       const finish = (): unknown => end.apply(response, args)
       const session = (request.session ?? undefined) as (Session & SessionData) | undefined
       const settled = ended || session === undefined || store.originOf(session) !== undefined
@@ -59,7 +51,7 @@ export function commitFirst(
         finish()
       })
       return response
-    }
+    }) as typeof response.end
   }
 }
 

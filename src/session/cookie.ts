@@ -12,32 +12,42 @@ export function cookieName(cookie: CookieOptions): string {
   return secure === true && path === '/' && domain === undefined ? `__Host-${PLAIN_NAME}` : PLAIN_NAME
 }
 
-/** The raw value of a cookie; undefined where there is none of this name. */
-export function rawCookie(header: string | undefined, name: string): string | undefined {
-  if (header === undefined || !header.includes(`${name}=`)) return undefined
-  const start = `${name}=`
-  const pair = header.split(';').find((each) => each.trimStart().startsWith(start))
-  return pair?.trim().slice(start.length)
+/** The value of a cookie, read as express-session reads it: of several of one name the first. */
+export function cookieValue(header: string | undefined, name: string): string | undefined {
+  if (header === undefined || !header.includes(name)) return undefined
+  for (const pair of header.split(';')) {
+    const equals = pair.indexOf('=')
+    if (equals === -1 || trimmed(pair.slice(0, equals)) !== name) continue
+    const value = trimmed(pair.slice(equals + 1))
+    return decoded(value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value)
+  }
+  return undefined
 }
 
-/** The id that express-session signed into a cookie, for requests that it does not see. */
+/** The id in a cookie that was signed with one of the secrets, as express-session signs. */
 export function signedId(header: string | undefined, name: string, secrets: readonly string[]): string | undefined {
-  const raw = rawCookie(header, name)
-  const match = raw === undefined ? null : /^s(?::|%3A)(.+)\.([^.]+)$/i.exec(raw)
-  const id = decode(match?.[1])
-  const signature = Buffer.from(decode(match?.[2]) ?? '')
-  if (id === undefined) return undefined
-  const valid = secrets.some((secret) => {
+  const value = cookieValue(header, name)
+  const dot = value?.lastIndexOf('.') ?? -1
+  if (value === undefined || dot < 3 || !value.startsWith('s:')) return undefined
+  const id = value.slice(2, dot)
+  const signature = Buffer.from(value.slice(dot + 1))
+  for (const secret of secrets) {
     const expected = Buffer.from(createHmac('sha256', secret).update(id).digest('base64').replace(/=+$/, ''))
-    return expected.length === signature.length && timingSafeEqual(expected, signature)
-  })
-  return valid ? id : undefined
+    if (expected.length === signature.length && timingSafeEqual(expected, signature)) return id
+  }
+  return undefined
 }
 
-function decode(text: string | undefined): string | undefined {
+/** Without spaces and tabs at its ends, and those alone. */
+function trimmed(text: string): string {
+  return /^[ \t]|[ \t]$/.test(text) ? text.replace(/^[ \t]+|[ \t]+$/g, '') : text
+}
+
+function decoded(text: string): string {
+  if (!text.includes('%')) return text
   try {
-    return text === undefined ? undefined : decodeURIComponent(text)
+    return decodeURIComponent(text)
   } catch {
-    return undefined
+    return text
   }
 }

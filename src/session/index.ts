@@ -14,9 +14,9 @@ export {
   type RedisSessionMiddleware,
   type RedisSessionOptions,
   redisSession,
-  type WhenUnavailable,
 } from './middleware.js'
 export type { SessionCoreOptions } from './options.js'
+export type { WhenUnavailable } from './outage.js'
 export type { LoginOptions, RequestSessions, SessionState } from './request-sessions.js'
 export { type RequireSession, type RequireSessionOptions, requireSession } from './require-session.js'
 export {

@@ -4,10 +4,14 @@ import type { Facts, SessionRecord } from './record.js'
 /** What {@link Session} asks of a request. */
 export interface Holder {
   sessionID?: string | undefined
-  session?: unknown
+  session?: object | null | undefined
   sessionStore?: unknown
   readonly res?: { readonly headersSent: boolean }
 }
+
+type Callback = (error?: unknown) => void
+/** The methods of a session that express-session wraps. */
+type Wrapped = Record<'save' | 'reload', (this: object, callback?: Callback) => unknown>
 
 /** How a session object relates to what is stored. */
 export interface Origin {
@@ -53,6 +57,7 @@ export class LiveSession {
   readonly #holder: Holder
   /** Of a session that is not stored yet. */
   #minted: Facts | undefined
+  #beforeUse: (() => void) | undefined
 
   constructor(holder: Holder, id: string, data: SessionData) {
     this.#holder = holder
@@ -68,6 +73,27 @@ export class LiveSession {
 
   get req(): Holder {
     return this.#holder
+  }
+
+  save(callback?: Callback): unknown {
+    return this.#wrapped('save', callback)
+  }
+
+  reload(callback: Callback): unknown {
+    return this.#wrapped('reload', callback)
+  }
+
+  #wrapped(method: 'save' | 'reload', callback?: Callback): unknown {
+    const before = this.#beforeUse
+    if (before === undefined) return (Session.prototype as unknown as Wrapped)[method].call(this, callback)
+    this.#beforeUse = undefined
+    before()
+    return this[method](callback as Callback)
+  }
+
+  /** Calls this before express-session's part in the session is needed for the first time. */
+  static beforeUse(session: LiveSession, call: () => void): void {
+    session.#beforeUse = call
   }
 
   static is(session: object): session is LiveSession {

@@ -1,7 +1,5 @@
-import { createHash } from 'node:crypto'
-import type { Request, RequestHandler, Response } from 'express'
+import type { Request, RequestHandler } from 'express'
 import expressSession from 'express-session'
-import { addressOf } from '../shared/address.js'
 import { type Duration, toMs } from '../shared/duration.js'
 import {
   aBoolean,
@@ -15,26 +13,22 @@ import {
   type Rules,
   requireOptions,
 } from '../shared/options.js'
-import { commitFirst, type Exchange } from './commit.js'
-import { COOKIE_DEFAULTS, cookieName, rawCookie, signedId } from './cookie.js'
+import { commitFirst } from './commit.js'
+import { COOKIE_DEFAULTS, cookieName, cookieValue, signedId } from './cookie.js'
 import { createCore } from './core.js'
 import { describeDevice } from './device.js'
-import { useEphemeralSession } from './ephemeral.js'
-import { isSessionUnavailable, SessionEndedError } from './errors.js'
-import { bearerToken, userOfPassport } from './identity.js'
+import type { Exchange, Step } from './exchange.js'
+import { userOfPassport } from './identity.js'
+import { Loading, type Visit } from './loading.js'
+import { Newcomers } from './newcomers.js'
 import { aSecret, coreRules, type SessionCoreOptions } from './options.js'
-import { Prefetches } from './prefetch.js'
+import { reportUnavailable, type WhenUnavailable, withoutSession } from './outage.js'
 import type { Facts } from './record.js'
-import { refuse } from './refuse.js'
 import { type Lifecycle, type RequestSessions, SessionsOfRequest } from './request-sessions.js'
 import { type Sessions, sessionsOn } from './sessions.js'
 import { type ConnectRedisStore, RedisSessionStore } from './store.js'
-import { endUnchanged } from './unchanged.js'
 
 export type CookieOptions = expressSession.CookieOptions
-
-/** What a request gets whose session cannot be asked for. */
-export type WhenUnavailable = 'passthrough' | 'ephemeral' | 'reject'
 
 export interface RedisSessionOptions extends SessionCoreOptions {
   /** Signs the cookie; of several the first signs and all are accepted. */
@@ -153,8 +147,11 @@ export function redisSession(options: RedisSessionOptions): RedisSessionMiddlewa
     userOf,
     ConnectRedis: RedisStore as ConnectRedisStore | undefined,
   })
+  const cookieOf = (request: Exchange): CookieOptions =>
+    typeof cookie === 'function' ? { ...COOKIE_DEFAULTS, ...cookie(request as Request) } : fixedCookie
+  const fixedCookie: CookieOptions = { ...COOKIE_DEFAULTS, ...(typeof cookie === 'function' ? {} : cookie) }
   const loggingIn = new WeakMap<object, Facts>()
-  const session = expressSession({
+  const mount = expressSession({
     store,
     secret: secrets,
     name,
@@ -168,15 +165,14 @@ export function redisSession(options: RedisSessionOptions): RedisSessionMiddlewa
     resave,
     saveUninitialized,
     unset,
-  })
-  const factsOf = (request: Exchange): Facts => {
-    const { headers, ip } = request as Request
-    return { device: describeDevice(headers['user-agent']), address: ip }
-  }
+  }) as unknown as Step
+  // Whether Redis is there is asked for each request, which is more than express-session would remember.
+  store.removeAllListeners('disconnect')
+  const factsOf = ({ headers, ip }: Exchange): Facts => ({ device: describeDevice(headers['user-agent']), address: ip })
   commitFirst(store, {
     saveUninitialized,
     factsOf: (request) => loggingIn.get(request) ?? factsOf(request),
-    unavailable,
+    unavailable: (error) => reportUnavailable(redis, error, 'save'),
   })
   const lifecycle: Lifecycle = {
     core,
@@ -188,124 +184,45 @@ export function redisSession(options: RedisSessionOptions): RedisSessionMiddlewa
       ;(store as unknown as Express.SessionStore).generate(request as Request)
       loggingIn.delete(request)
     },
-    idInCookie: (request) => signedId((request as Request).headers.cookie, name, secrets),
+    idInCookie: (request) => signedId(request.headers.cookie, name, secrets),
     clearCookie(request) {
-      const req = request as Request
-      if (req.res === undefined || req.res.headersSent || rawCookie(req.headers.cookie, name) === undefined) return
-      const { secure, ...attributes } = { ...COOKIE_DEFAULTS, ...(typeof cookie === 'function' ? cookie(req) : cookie) }
-      const { maxAge: _, expires: __, ...rest } = attributes as CookieOptions
-      req.res.clearCookie(name, { ...rest, secure: secure === 'auto' ? req.secure : secure === true } as never)
+      const { res, secure: https } = request as Request
+      if (res === undefined || res.headersSent || cookieValue(request.headers.cookie, name) === undefined) return
+      const { maxAge: _, expires: __, secure, ...attributes } = cookieOf(request)
+      res.clearCookie(name, { ...attributes, secure: secure === 'auto' ? https : secure === true } as never)
     },
   }
-  const lazy = !resave && !rolling
-  const prefetches = new Prefetches(core)
-  const renewal = renewAfter === false ? 0 : toMs(renewAfter)
-  let advised = false
+  const outage = {
+    core,
+    judging: fallback !== undefined,
+    onUnavailable: (request: Exchange) =>
+      typeof onUnavailable === 'function' ? onUnavailable(request as Request) : onUnavailable,
+  }
+  const loading = new Loading({
+    ...{ redis, core, store, mount, name, secrets },
+    pathOf: (request) => cookieOf(request).path ?? '/',
+    noTouch: noTouch as ((request: Exchange) => boolean) | undefined,
+    onDemand: !resave && !rolling,
+    renewal: renewAfter === false ? 0 : toMs(renewAfter),
+    newcomers: new Newcomers(redis, name, proxy !== undefined),
+    withoutSession: (request, response, next) => withoutSession(outage, request, response, next),
+  })
 
   const handler: RequestHandler = function sessionMiddleware(req, res, next) {
     if (req.session !== undefined) return next()
-    req.sessions = new SessionsOfRequest(lifecycle, req as Exchange)
-    store.announce()
-    if (!redis.available) return withoutSession(req, res, next)
-    let answered = false
-    let asked = false
-    const start = (): void => {
-      session(req, res, (error?: unknown) => {
-        // express-session also reports what went wrong after the response, to a `next` that went on long ago.
-        if (answered) return late(error, next)
-        answered = true
-        if (isSessionUnavailable(error)) {
-          unavailable(error, 'load')
-          return withoutSession(req, res, next)
-        }
-        if (error !== undefined && error !== null) return next(error)
-        if (req.session === undefined) return next()
-        req.sessions.state = 'ready'
-        const record = store.originOf(req.session)?.record
-        if (record !== undefined && lazy) endUnchanged(store, req, res)
-        if (record === undefined) newcomer(req, !asked)
-        // The cookie has the id of before: its client has not seen, or not stored, the new one yet.
-        else if (record.id !== req.sessionID) store.renamed(req.session, record)
-        else if (renewal > 0 && record.now - record.idMadeAt >= renewal) return renew(req, next)
-        next()
-      })
-    }
-    const load = (): void => store.answering(prefetches.take(req), start)
-    if (noTouch?.(req) === true) store.untouched(load)
-    else load()
-    asked = true
+    const visit = req as unknown as Visit
+    req.sessions = new SessionsOfRequest(lifecycle, visit)
+    if (!redis.available) return withoutSession(outage, visit, res, next)
+    loading.load(visit, res, next)
   }
 
   return Object.assign(handler, {
     store,
     sessions: sessionsOn(redis, core),
-    prefetch(req: Request): void {
-      if (req.session !== undefined || !redis.available) return
-      const id = signedId(req.headers.cookie, name, secrets)
-      if (id !== undefined) prefetches.start(req, id)
-    },
+    prefetch: (req: Request) => loading.prefetch(req as unknown as Exchange),
     close() {
       store.close()
       core.close()
     },
   })
-
-  function withoutSession(req: Request, res: Response, next: (error?: unknown) => void): void {
-    // With an id and no session, express-session would destroy the session where `unset` is 'destroy'.
-    Object.assign(req, { session: undefined, sessionID: undefined })
-    req.sessions.state = 'unavailable'
-    const token = fallback === undefined ? undefined : bearerToken(req.headers.authorization)
-    if (token === undefined) return goOn(req, res, next)
-    core.judge(token).then((judged) => {
-      if (judged === undefined) return goOn(req, res, next)
-      req.sessions.degrade(judged)
-      next()
-    }, next)
-  }
-
-  function goOn(req: Request, res: Response, next: (error?: unknown) => void): void {
-    const answer = typeof onUnavailable === 'function' ? onUnavailable(req) : onUnavailable
-    if (answer === 'reject') return refuse(res, 'session-unavailable')
-    if (answer === 'ephemeral') useEphemeralSession(req)
-    next()
-  }
-
-  function late(error: unknown, next: (error?: unknown) => void): void {
-    if (isSessionUnavailable(error)) unavailable(error, 'save')
-    else next(error)
-  }
-
-  /** A session goes on under its old id where the new one cannot be had now. */
-  function renew(req: Request, next: (error?: unknown) => void): void {
-    req.sessions.renew().then(
-      () => next(),
-      (error: unknown) => {
-        // Where the session ended meanwhile, the request goes on with what it read, and writes nothing.
-        if (isSessionUnavailable(error)) unavailable(error, 'save')
-        else if (!(error instanceof SessionEndedError)) return next(error)
-        next()
-      },
-    )
-  }
-
-  function unavailable(error: unknown, operation: 'load' | 'save' | 'destroy'): void {
-    const { reason, kind, code } = error as { reason?: string; kind?: string; code?: string }
-    redis.emit('session.unavailable', { operation, reason: reason ?? kind ?? code ?? 'error' })
-  }
-
-  /** The request came without a session of ours: was that what its client wanted? */
-  function newcomer(req: Request, unasked: boolean): void {
-    const raw = unasked ? rawCookie(req.headers.cookie, name) : undefined
-    if (raw !== undefined && redis.listens('session.rejected')) {
-      const cookie = createHash('sha256').update(raw).digest('base64url').slice(0, 16)
-      redis.emit('session.rejected', { reason: 'signature', address: addressOf(req), cookie })
-    }
-    if (advised || req.secure || req.headers['x-forwarded-proto'] !== 'https' || proxy !== undefined) return
-    advised = true
-    redis.warn(
-      'HOLDFAST_SESSION_TRUST_PROXY',
-      "requests come by https through a proxy that Express does not trust: set app.set('trust proxy', 1), or cookies " +
-        'are not Secure, and not sent at all where cookie.secure is true',
-    )
-  }
 }

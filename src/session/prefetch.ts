@@ -1,11 +1,9 @@
 import type { SessionCore } from './core.js'
 import type { Found } from './record.js'
 
-type Holder = Record<symbol, unknown>
-
-/** A read that has not restarted the idle time: whether the request is let through to its session is not known yet. */
-export interface Prefetched {
+interface Started {
   readonly id: string
+  /** Has not restarted the idle time: whether the request is let through to its session is not known yet. */
   readonly found: Promise<Found>
 }
 
@@ -26,13 +24,19 @@ export class Prefetches {
     if (this.#core.migrates || this.#key in request) return
     const found = this.#core.find(id)
     found.catch(() => {})
-    ;(request as Holder)[this.#key] = { id, found } satisfies Prefetched
+    Object.assign(request, { [this.#key]: { id, found } satisfies Started })
   }
 
-  /** The read that was started for this request, once. */
-  take(request: object): Prefetched | undefined {
-    const prefetched = (request as Holder)[this.#key] as Prefetched | undefined
-    if (prefetched !== undefined) (request as Holder)[this.#key] = undefined
-    return prefetched
+  /** The read that was started for this request, which from now on counts as use of the session. */
+  take(request: object, id: string, touchAfter: number): Promise<Found> | undefined {
+    const started = (request as Record<symbol, unknown>)[this.#key] as Started | undefined
+    if (started === undefined || started.id !== id) return undefined
+    started.found.then(
+      (found) => {
+        if (found.status === 'found') this.#core.repository.keepAlive(found.record, touchAfter)
+      },
+      () => {},
+    )
+    return started.found
   }
 }

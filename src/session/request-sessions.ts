@@ -1,7 +1,7 @@
 import type { Session, SessionData } from 'express-session'
-import type { Exchange } from './commit.js'
 import type { SessionCore } from './core.js'
 import { SessionEndedError, SessionUnavailableError } from './errors.js'
+import type { Exchange } from './exchange.js'
 import type { Degraded } from './fallback.js'
 import { LiveSession } from './live.js'
 import type { Facts } from './record.js'

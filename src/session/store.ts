@@ -6,7 +6,6 @@ import type { SessionCore } from './core.js'
 import type { SessionEnd } from './events.js'
 import { type Holder, LiveSession, type Origin, Originated } from './live.js'
 import { once } from './once.js'
-import type { Prefetched } from './prefetch.js'
 import type { Facts, SessionRecord } from './record.js'
 import { checkSize } from './size.js'
 
@@ -26,6 +25,13 @@ export interface StoreSettings {
   readonly userOf: (session: SessionData) => string | undefined
 }
 
+/** A session that has been read: its data, and the object that stands for it where there is one. */
+export interface Known {
+  readonly id: string
+  readonly data: SessionData | null
+  readonly session?: LiveSession
+}
+
 type Callback<T = unknown> = (error?: unknown, result?: T) => void
 
 /**
@@ -37,10 +43,9 @@ export class RedisSessionStore extends Store {
   readonly #inner: Store
   readonly #offs: readonly (() => void)[]
   #announced: boolean
-  /** Whether the load that is being started restarts the idle time. */
-  #touching = true
-  /** What the load that is being started has to ask no more. */
-  #prefetched: Prefetched | undefined
+  /** What the load that is being started finds. */
+  #known: Known | undefined
+  #standing: LiveSession | undefined
   /** Why the removal that is being started is asked for. */
   #ending: SessionEnd = 'logout'
 
@@ -49,15 +54,13 @@ export class RedisSessionStore extends Store {
     this.#settings = settings
     const { redis, core, ConnectRedis = RedisStore as unknown as ConnectRedisStore } = settings
     this.#announced = redis.available
-    const touchAfter = (): number => (this.#touching ? core.touchAfter : -1)
     const ending = (): SessionEnd => this.#ending
-    const prefetched = (): Prefetched | undefined => this.#prefetched
     const shape = 'normalizeClient' in ConnectRedis.prototype ? ioredisShaped : nodeRedisShaped
     this.#inner = new ConnectRedis({
-      client: shape(core, { touchAfter, ending, prefetched }) as never,
+      client: shape(core, ending) as never,
       prefix: '',
       serializer: {
-        parse: (record: never) => this.#parse(record),
+        parse: (record: never) => this.dataOf(record),
         // connect-redis passes on what it is given.
         stringify: (session) => this.#stringify(session) as unknown as string,
       },
@@ -79,24 +82,22 @@ export class RedisSessionStore extends Store {
     this.emit(available ? 'connect' : 'disconnect')
   }
 
-  /** Runs what loads a session without restarting its idle time. */
-  untouched(load: () => void): void {
-    this.#touching = false
+  /** Runs what loads a session that has been read already. */
+  knowing(known: Known, load: () => void): void {
+    this.#known = known
     try {
       load()
     } finally {
-      this.#touching = true
+      this.#known = undefined
     }
   }
 
-  /** Runs what loads a session whose read was started before. */
-  answering(prefetched: Prefetched | undefined, load: () => void): void {
-    this.#prefetched = prefetched
-    try {
-      load()
-    } finally {
-      this.#prefetched = undefined
-    }
+  /** The data of a session, with what its changes count from. */
+  dataOf(record: SessionRecord): SessionData {
+    const data = { ...record.data, cookie: record.data.cookie ?? {} } as SessionData
+    const { json, version } = record
+    Originated.set(data, { json, version, idle: this.#nominalIdle(data), record })
+    return data
   }
 
   originOf(session: object): Origin | undefined {
@@ -118,6 +119,12 @@ export class RedisSessionStore extends Store {
   }
 
   override get(id: string, callback?: Callback<SessionData | null>): void {
+    const known = this.#known
+    if (known?.id === id) {
+      this.#known = undefined
+      this.#standing = known.session
+      return callback?.(null, known.data)
+    }
     settle(this.#inner.get.bind(this.#inner, id), callback)
   }
 
@@ -174,6 +181,17 @@ export class RedisSessionStore extends Store {
 
   /** As in express-session, but for the id, which may change while the request runs. */
   override createSession(...[request, data]: Parameters<Store['createSession']>): ReturnType<Store['createSession']> {
+    return this.revive(request as Holder, data as SessionData) as unknown as ReturnType<Store['createSession']>
+  }
+
+  revive(request: Holder, data: SessionData): LiveSession {
+    const session = this.#standing ?? this.#sessionOf(request, data)
+    this.#standing = undefined
+    request.session = session
+    return session
+  }
+
+  #sessionOf(request: Holder, data: SessionData): LiveSession {
     const { expires, originalMaxAge } = data.cookie as {
       expires?: Date | string | null
       originalMaxAge?: number | null
@@ -182,12 +200,10 @@ export class RedisSessionStore extends Store {
     if (typeof expires === 'string') cookie.expires = new Date(expires)
     cookie.originalMaxAge = originalMaxAge ?? null
     data.cookie = cookie
-    const session = new LiveSession(request as Holder, request.sessionID, data)
+    const session = new LiveSession(request, request.sessionID as string, data)
     const origin = Originated.of(data)
     if (origin !== undefined) Originated.set(session, origin)
-    const live = session as unknown as ReturnType<Store['createSession']>
-    ;(request as Holder).session = live
-    return live
+    return session
   }
 
   close(): void {
@@ -204,13 +220,6 @@ export class RedisSessionStore extends Store {
     const claimed = this.#settings.core.mint(userId)
     LiveSession.rename(session, claimed)
     return claimed
-  }
-
-  #parse(record: SessionRecord): SessionData {
-    const data = { ...record.data, cookie: record.data.cookie ?? {} } as SessionData
-    const { json, version } = record
-    Originated.set(data, { json, version, idle: this.#nominalIdle(data), record })
-    return data
   }
 
   #stringify(session: SessionData): SessionWrite {
