@@ -342,7 +342,13 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
       const resource = responses.resource(targetOf(req, keyed(req.originalUrl), trustOf(req)), NO_PARTS)
       prefetches.start(req, resource, named)
     },
-    ineligible: key === undefined ? undefined : '"key" is a function of the request',
+    watch: (watcher) => void hits.watchers.push(watcher),
+    ineligible:
+      key !== undefined
+        ? '"key" is a function of the request'
+        : options.local === true
+          ? undefined
+          : '"local" is not true, so that no response is at hand',
     answer(req, res, trusts) {
       if (disabled || key !== undefined || !redis.available) return false
       const plan = planOf(req)

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Watcher } from './hits.js'
 import type { TrustProxy } from './target.js'
 
 /** A response cache for what answers requests in another order than Express' (`src/server`, `src/compose`). */
@@ -8,6 +9,8 @@ export interface ResponseCacheSeam<Req = never> {
    * Reads nothing that middlewares in front may set, but for what `tags` reads; those are asked for again.
    */
   prefetch(req: Req): void
+  /** Tells of every hit, from `answer` too, before anything of it is on the response. */
+  watch(watcher: Watcher): void
   /** Why `answer` never does: an option that needs Express' request. `undefined` where it may. */
   readonly ineligible: string | undefined
   /**

@@ -14,6 +14,7 @@ import { logRules, type SecurityLogOptions } from './options.js'
 import { RecentlySeen } from './recently-seen.js'
 import { refuse } from './refuse.js'
 import { RequestContext, type RequestSecurity } from './request-context.js'
+import { withSeam } from './seam.js'
 import type { SecurityLog } from './security-log.js'
 import type { OwnEventType } from './vocabulary.js'
 
@@ -108,11 +109,17 @@ export function securityLog<Own extends OwnEventType = never>(
     const ip = addressOf(req)
     const path = pathOf(req)
     if (guard.isHoneypot(path)) guard.request({ ip, path, status: 0, reason: 'honeypot' })
-    const network = subscriber(ip)
-    const block = network === undefined ? undefined : guard.find({ kind: 'network', network }, 'block')
-    if (block !== undefined && !guard.allowed(ip)) return refuse(res, block.until - now())
+    const blocked = blockedFor(ip)
+    if (blocked !== undefined) return refuse(res, blocked)
     res.once('finish', () => onFinish(req, res, context, ip, path))
     next()
+  }
+
+  /** How long an address is blocked yet, in ms. */
+  function blockedFor(ip: string | undefined): number | undefined {
+    const network = subscriber(ip)
+    const block = network === undefined ? undefined : guard.find({ kind: 'network', network }, 'block')
+    return block === undefined || guard.allowed(ip) ? undefined : block.until - now()
   }
 
   function onFinish(req: Request, res: Response, context: RequestContext, ip: string | undefined, path: string): void {
@@ -139,7 +146,7 @@ export function securityLog<Own extends OwnEventType = never>(
     })
   }
 
-  return Object.assign(handler, log, {
+  return Object.assign(withSeam(handler, { isTrap: guard.isHoneypot, blockedFor, refuse }), log, {
     login: (loginOptions: LoginOptions) => createLoginMiddleware(loginOptions, { guard, devices, digest, now }),
     close() {
       off()

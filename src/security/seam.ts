@@ -1,0 +1,18 @@
+import type { ResponseLike } from './refuse.js'
+
+/** The security log for what answers requests before Express does (`src/server`). Synchronous. */
+export interface SecuritySeam {
+  /** Whether nobody but an attacker asks for a path: the log has to see such a request. */
+  isTrap(path: string): boolean
+  /** How long an address is blocked yet, in ms; `undefined` where it is not. */
+  blockedFor(address: string | undefined): number | undefined
+  /** What the middleware answers to who is blocked. */
+  refuse(res: ResponseLike, retryAfterMs: number): void
+}
+
+/** Of the registry of symbols: a middleware from the CommonJS build is known to the ESM build as well. */
+const seam: unique symbol = Symbol.for('holdfast.security.seam') as never
+
+export function withSeam<Middleware extends object>(middleware: Middleware, value: SecuritySeam): Middleware {
+  return Object.defineProperty(middleware, seam, { value })
+}
