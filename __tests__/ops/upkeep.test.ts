@@ -70,7 +70,7 @@ describe('createUpkeep', () => {
         },
       },
     })
-    await eventually(() => turns.length >= 5, { within: 5000 })
+    await eventually(() => turns.length >= 5)
   })
 
   it('hands over when the owner is gone', async () => {
@@ -81,7 +81,7 @@ describe('createUpkeep', () => {
     await one.close()
     ran.length = 0
     kept(second, { clean: { every: 200, budget: 50, run: () => void ran.push('two') } })
-    await eventually(() => expect(ran).toContain('two'), { within: 3000 })
+    await eventually(() => expect(ran).toContain('two'))
     expect(ran).not.toContain('one')
   })
 
@@ -177,7 +177,7 @@ describe('createUpkeep', () => {
     await eventually(() => runs === 1)
     const started = performance.now()
     await upkeep.close()
-    expect(performance.now() - started).toBeLessThan(1500)
+    expect(performance.now() - started).toBeLessThan(2000)
     expect(signalled).toBe(true)
     expect(await upkeep.run('clean')).toBeUndefined()
     await sleep(250)
