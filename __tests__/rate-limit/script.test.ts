@@ -1,19 +1,18 @@
 import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
+import { decisionLua } from '../../src/rate-limit/decision-lua.js'
 import { Log } from '../../src/rate-limit/log.js'
 import { type Policy, type RateLimitAlgorithm, toPolicy } from '../../src/rate-limit/policy.js'
-import { decisionLua } from '../../src/rate-limit/script.js'
-import { defineScript } from '../../src/redis/index.js'
+import { inFull } from '../../src/rate-limit/reply.js'
+import { defineScript, type Script } from '../../src/redis/index.js'
 import { useRedis } from './support.js'
 import { mostInAnyWindow } from './windows.js'
 
 const world = useRedis()
 
-/** The script with the time as an argument: seconds and µs at the end of ARGV. */
-const decideAt = defineScript<number[]>({
-  name: 'decide-at',
-  lua: decisionLua('{ tonumber(table.remove(ARGV, #ARGV - 1)), tonumber(table.remove(ARGV)) }'),
-})
+/** The time as an argument: seconds and µs at the end of ARGV. */
+const CLOCK = '{ tonumber(table.remove(ARGV, #ARGV - 1)), tonumber(table.remove(ARGV)) }'
+const decideAt = defineScript<number[]>({ name: 'decide-at', lua: decisionLua(CLOCK) })
 
 const EPOCH = 1_800_000_000_000
 const MINUTE = 60_000
@@ -35,18 +34,41 @@ interface Reply {
   readonly policies: readonly { used: number; wait: number; free: number }[]
 }
 
-/** Asked beside another policy, the script takes its general way instead of the short one for a single policy. */
-const COMPANION = toPolicy({ name: 'companion', limit: 1_000_000_000, window: MINUTE }, 'sliding')
+/** Beside a policy that does not slide, the script takes its long way instead of the shortcut. */
+const COMPANION = toPolicy({ name: 'companion', limit: 1_000_000_000, window: MINUTE }, 'gcra')
 
 async function askBeside(asked: Asked): Promise<Reply> {
   const reply = await ask({ ...asked, policies: [...asked.policies, COMPANION] })
   return { ...reply, policies: reply.policies.slice(0, -1) }
 }
 
+const inlined = new Map<string, Script<number[]>>()
+
+/** By a script that has the policies written into it. */
+async function askInlined(asked: Asked): Promise<Reply> {
+  const { key, policies, cost = 1, block = [0, 1, 0, 0], at, op = 'take' } = asked
+  if (op !== 'take') return ask(asked)
+  const args = ['take', 0, ...block, ...argumentsOf(policies, cost)].map(String)
+  const id = args.join()
+  const script = inlined.get(id) ?? defineScript({ name: id, lua: decisionLua(CLOCK, { args, policies, cost }) })
+  inlined.set(id, script)
+  return replyOf(await world.redis.execute('ask', (client) => script.run(client, [key], timeOf(at))), policies)
+}
+
 const WAYS = [
-  ['alone', ask],
-  ['beside another policy', askBeside],
+  ['by the shortcut', ask],
+  ['by the shortcut, inlined', askInlined],
+  ['by the long way', askBeside],
 ] as const
+
+function argumentsOf(policies: readonly Policy[], cost: number): (string | number)[] {
+  return policies.flatMap((it) => [it.name, it.kind, it.limit, it.windowMs, it.quantumMs, it.cost ?? cost])
+}
+
+function timeOf(at: number): number[] {
+  const now = EPOCH + at
+  return [Math.floor(now / 1000), (now % 1000) * 1000]
+}
 
 async function ask({
   key,
@@ -57,11 +79,12 @@ async function ask({
   argument = 0,
   block = [0, 1, 0, 0],
 }: Asked): Promise<Reply> {
-  const args = policies.flatMap((it) => [it.name, it.kind, it.limit, it.windowMs, it.quantumMs, it.cost ?? cost])
-  const now = EPOCH + at
-  const reply = await world.redis.execute('ask', (client) =>
-    decideAt.run(client, [key], [op, argument, ...block, ...args, Math.floor(now / 1000), (now % 1000) * 1000]),
-  )
+  const args = [op, argument, ...block, ...argumentsOf(policies, cost), ...timeOf(at)]
+  return replyOf(await world.redis.execute('ask', (client) => decideAt.run(client, [key], args)), policies)
+}
+
+function replyOf(given: readonly number[], policies: readonly Policy[]): Reply {
+  const reply = inFull(given, policies.length)
   return {
     status: (['refused', 'allowed', 'blocked'] as const)[reply[0] as number] as Reply['status'],
     blockMs: reply[2] as number,
@@ -212,25 +235,73 @@ describe('the decision script', () => {
   })
 
   it('answers alike, and leaves the same record, whichever way it takes', async () => {
+    const limits = fc.array(fc.constantFrom(3, 10, 100, 101, 150), { minLength: 1, maxLength: 3 })
     await fc.assert(
-      fc.asyncProperty(steps, fc.constantFrom(3, 10, 100, 101, 150), async (calls, limit) => {
-        const [short, general] = [aKey(), aKey()]
-        const it = policy(limit)
+      fc.asyncProperty(steps, limits, async (calls, limits) => {
+        const [short, written, general] = [aKey(), aKey(), aKey()]
+        const policies = limits.map((limit, index) =>
+          policy(limit, [MINUTE, 10_000, 700][index], 'sliding', `p${index}`),
+        )
+        const stored = (key: string) => world.client().getBuffer(key)
         let at = 0
         for (const { dt, cost } of calls) {
           at += dt
-          const one = await ask({ key: short, at, policies: [it], cost })
-          const other = await ask({ key: general, at, policies: [it], cost, block: [0, 1, 0, 0], op: 'peek' })
-          expect(other.policies[0]?.wait).toBe(one.policies[0]?.wait)
+          const one = await ask({ key: short, at, policies, cost })
+          expect(await askInlined({ key: written, at, policies, cost })).toEqual(one)
+          const other = await ask({ key: general, at, policies, cost, op: 'peek' })
+          expect(other.policies.map(({ wait }) => wait)).toEqual(one.policies.map(({ wait }) => wait))
           if (one.status === 'allowed') {
-            const charged = await ask({ key: general, at, policies: [it], cost, op: 'charge' })
+            const charged = await ask({ key: general, at, policies, cost, op: 'charge' })
             expect(charged.policies).toEqual(one.policies)
           } else expect(other).toEqual(one)
-          expect(await world.client().getBuffer(general)).toEqual(await world.client().getBuffer(short))
+          expect(await stored(short)).toEqual(await stored(written))
+          const kept = await ask({ key: short, at, policies, cost, op: 'peek' })
+          expect(await ask({ key: general, at, policies, cost, op: 'peek' })).toEqual(kept)
         }
       }),
       { numRuns: 50 },
     )
+  })
+
+  it('takes the shortcut for what is allowed, and for nothing that it does not know how to write', async () => {
+    const raw = async (key: string, at: number, policies: readonly Policy[], cost = 1): Promise<number> => {
+      const args = ['take', 0, 0, 1, 0, 0, ...argumentsOf(policies, cost), ...timeOf(at)]
+      return (await world.redis.execute('ask', (client) => decideAt.run(client, [key], args))).length
+    }
+    const key = aKey()
+    const [burst, sustained] = [policy(5, 1000, 'sliding', 'burst'), policy(9, MINUTE, 'sliding', 'sustained')]
+    const both = [burst, sustained]
+    expect(await raw(key, 0, both)).toBe(5)
+    expect(await raw(key, 10, both)).toBe(5)
+    // The first section is empty and stays away; the second goes on.
+    expect(await raw(key, 5000, both)).toBe(5)
+    expect(await raw(key, 5001, both, 0)).toBe(10)
+    expect(await raw(key, 5001, [sustained])).toBe(7)
+    // In the order of the last long way; this one puts it right.
+    expect(await raw(key, 5002, both)).toBe(10)
+    expect(await raw(key, 5002, both)).toBe(5)
+    expect(await raw(key, 4000, both)).toBe(10)
+    expect(await raw(key, 5003, both, 9)).toBe(10)
+    expect(await raw(aKey(), 0, [policy(5, 1000, 'fixed')])).toBe(7)
+    expect(await raw(aKey(), 0, [policy(5, 1000, 'gcra')])).toBe(7)
+    await ask({ key, at: 5003, policies: [], op: 'block', argument: 100 })
+    expect(await raw(key, 5004, both)).toBe(10)
+  })
+
+  it('leaves what is cut off, lengthened or foreign to the long way', async () => {
+    const policies = [policy(5, MINUTE, 'sliding', 'one'), policy(500, MINUTE, 'sliding', 'two')]
+    const key = aKey()
+    for (let at = 0; at < 3; at++) await ask({ key, at: at * 1000, policies })
+    const whole = (await world.client().getBuffer(key)) as Buffer
+    for (let length = 0; length <= whole.length + 8; length++) {
+      const bytes = Buffer.concat([whole.subarray(0, length), Buffer.alloc(Math.max(0, length - whole.length))])
+      const replies: Reply[] = []
+      for (const ask of [askInlined, askBeside]) {
+        await world.client().set(key, bytes)
+        replies.push(await ask({ key, at: 3000, policies }))
+      }
+      expect([length, replies[0]]).toEqual([length, replies[1]])
+    }
   })
 
   it('charges all policies or none', async () => {

@@ -4,7 +4,7 @@ import type { Charge } from './attribution.js'
 import type { Core, Taken } from './core.js'
 import { type RateLimitDecision, remembered } from './decision.js'
 import type { Refused } from './deny-cache.js'
-import { note } from './once.js'
+import { type Marked, RateLimitInfo } from './info.js'
 import type { HttpOptions } from './options.js'
 import { forbidden, refusalOf } from './refusal.js'
 import { createReport } from './report.js'
@@ -16,9 +16,9 @@ type Next = (error?: unknown) => void
 
 /** What a limiter does about a request once it is known whether it may pass. */
 export interface Answers<Req, Res> {
-  decided(charge: Charge, taken: Taken, req: Req, res: Res, next: Next): void
+  decided(taken: Taken<Charge>, req: Req, res: Res, next: Next): void
   /** The caller was refused a moment ago: all but the seconds left is known. */
-  again(refused: Refused, req: Req, res: Res, next: Next): void
+  again(asked: Charge, refused: Refused, req: Req, res: Res, next: Next): void
   /** On the deny list. */
   denied(req: Req, res: Res, next: Next): void
   /** The whole answer of {@link again} where nothing else is on the response. */
@@ -34,47 +34,46 @@ export function createAnswers<Req extends RequestLike, Res extends ServerRespons
   const kept = new WeakMap<RateLimitDecision, Prepared>()
 
   return {
-    decided(charge, { decision, repeated }, req, res, next) {
+    decided({ asked, decision, repeated }, req, res, next) {
       if (res.headersSent) return next()
-      const tightest = note(req, name, decision)
+      const tightest = RateLimitInfo.note(req as Marked, new RateLimitInfo(name, decision, asked))
       if (decision.source !== 'none') setFields(res, headers, decision, tightest)
       if (decision.allowed) {
-        if (count !== 'all' && decision.source !== 'none') giveBack(charge, decision, req, res)
+        if (count !== 'all' && decision.source !== 'none') giveBack(asked, decision, req, res)
         return next()
       }
       if (decision.source !== 'none') {
         const { blocked, retryAfterMs, tightest: policy } = decision
         const refusal = { limiter: name, policy: policy.name, retryAfterMs, blocked, repeated, shadow }
-        report(req, charge.key, charge.principal, refusal)
+        report(req, asked.key, asked.principal, refusal)
       }
       if (shadow) return next()
       if (handler === undefined) return refuse(res, decision, req.headers.accept)
       handOver(decision, req, res, next)
     },
 
-    again(refused, req, res, next) {
-      refused.repeated++
-      if (shadow || res.headersSent) return next()
+    again(asked, refused, req, res, next) {
+      if (res.headersSent) return next()
       const decision = present(refused)
-      const tightest = note(req, name, decision)
-      const alone = handler === undefined && !res.hasHeader('RateLimit-Policy') && !res.hasHeader('X-RateLimit-Limit')
+      const tightest = RateLimitInfo.note(req as Marked, new RateLimitInfo(name, decision, asked))
+      const alone =
+        handler === undefined && !shadow && !res.hasHeader('RateLimit-Policy') && !res.hasHeader('X-RateLimit-Limit')
       if (alone) return send(res, preparedFor(decision, req.headers.accept))
       setFields(res, headers, decision, tightest)
+      if (shadow) return next()
       if (handler === undefined) return refuse(res, decision, req.headers.accept)
       handOver(decision, req, res, next)
     },
 
     denied(req, res, next) {
+      core.tell('denied', 'local')
       const refusal = { limiter: name, policy: 'deny-list', retryAfterMs: 0, blocked: true, repeated: 0, shadow }
       report(req, addressOf(req) ?? '', undefined, refusal)
       if (shadow) return next()
       if (!res.headersSent) sendRefusal(res, forbidden(req.headers.accept))
     },
 
-    prepared(refused, accept) {
-      refused.repeated++
-      return preparedFor(present(refused), accept)
-    },
+    prepared: (refused, accept) => preparedFor(present(refused), accept),
   }
 
   function preparedFor(decision: RateLimitDecision, accept: string | undefined): Prepared {
@@ -93,14 +92,14 @@ export function createAnswers<Req extends RequestLike, Res extends ServerRespons
     new Promise((resolve) => resolve(handler?.(req, res, next, decision))).catch(next)
   }
 
-  function giveBack(charge: Charge, decision: RateLimitDecision, req: Req, res: Res): void {
+  function giveBack(asked: Charge, decision: RateLimitDecision, req: Req, res: Res): void {
     refundUnless(
       res,
       (finished) => {
         const failed = !finished || options.isFailure(req, res)
         return count === 'failures' ? failed : !failed
       },
-      () => void core.refund(charge.key, charge.policies, charge.cost, decision),
+      () => void core.refund(asked, decision),
       () =>
         redis.warn('HOLDFAST_RATE_LIMIT_IS_FAILURE', `"isFailure" of limiter "${name}" threw; the request was counted`),
     )

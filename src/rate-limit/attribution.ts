@@ -1,19 +1,16 @@
 import type { ServerResponse } from 'node:http'
 import { keyFor, type Naming } from './caller.js'
+import type { Asked } from './core.js'
 import { createIdentify } from './identify.js'
+import type { Passed } from './info.js'
 import type { HttpOptions } from './options.js'
 import { costOf } from './plan.js'
-import type { Policy } from './policy.js'
 import { authenticatedUser, type Principal } from './principal.js'
 import type { RequestLike } from './request.js'
 
 /** Who pays for a request, by which policies, how much. */
-export interface Charge {
+export interface Charge extends Asked, Passed {
   readonly principal: Principal
-  /** The caller's key in Redis. */
-  readonly key: string
-  readonly policies: readonly Policy[]
-  readonly cost: number
 }
 
 export interface Attribution<Req> {
@@ -31,7 +28,7 @@ export function createAttribution<Req extends RequestLike, Res extends ServerRes
   options: HttpOptions<Req, Res>,
   naming: Naming,
 ): Attribution<Req> {
-  const { policies, cost, skip, allowed, denied, user } = options
+  const { policies, cost, skip, allowed, denied, user, unnamed } = options
   const identify = createIdentify(options)
   const free = skip === undefined && allowed === undefined && denied === undefined
   const known = free && typeof policies !== 'function' && typeof cost === 'number' ? { policies, cost } : undefined
@@ -51,7 +48,7 @@ export function createAttribution<Req extends RequestLike, Res extends ServerRes
     }
     const principal = find(req)
     if (principal === undefined) return 'gone'
-    const charge = { principal, key: keyFor(naming, principal), ...of }
+    const charge = { ...of, owner: options, unnamed, principal, key: keyFor(naming, principal) }
     if (ip !== undefined) {
       if (kept.size >= MAX_KEPT) kept.clear()
       kept.set(ip, charge)
@@ -70,6 +67,8 @@ export function createAttribution<Req extends RequestLike, Res extends ServerRes
       const principal = await identify.find(req)
       if (principal === undefined) return 'gone'
       return {
+        owner: options,
+        unnamed,
         principal,
         key: keyFor(naming, principal),
         policies: typeof policies === 'function' ? await policies(req) : policies,

@@ -3,6 +3,7 @@ import { keyFor, type Naming } from './caller.js'
 import { type RateLimitDecision, undecided } from './decision.js'
 import { DenyCache, type Refused } from './deny-cache.js'
 import { type BlockRule, Engine } from './engine.js'
+import type { LimitDecided } from './events.js'
 import { MemoryLimiter } from './memory.js'
 import type { Policy } from './policy.js'
 import { listenForResets } from './resets.js'
@@ -13,7 +14,11 @@ export interface CoreOptions {
   readonly naming: Naming
   /** Empty where they are found for each request. */
   readonly policies: readonly Policy[]
+  /** `undefined` where it differs from call to call. */
+  readonly cost: number | undefined
   readonly block: BlockRule
+  /** Refusals are told of only. */
+  readonly shadow: boolean
   readonly onUnavailable: 'allow' | 'memory' | 'deny'
   readonly instances: number
   /** Refusals remembered in this process. */
@@ -22,7 +27,15 @@ export interface CoreOptions {
   readonly refunds: boolean
 }
 
-export interface Taken {
+export interface Asked {
+  /** The caller's key in Redis. */
+  readonly key: string
+  readonly policies: readonly Policy[]
+  readonly cost: number
+}
+
+export interface Taken<Question extends Asked = Asked> {
+  readonly asked: Question
   readonly decision: RateLimitDecision
   /** Refusals answered from memory since Redis was last asked about this caller. */
   readonly repeated: number
@@ -41,10 +54,12 @@ export class Core {
   #listening: (() => void) | undefined
 
   constructor(options: CoreOptions) {
-    const { redis, naming, policies, block, onUnavailable, instances, remembered } = options
+    const { redis, naming, policies, cost, block, onUnavailable, instances, remembered } = options
     this.#options = options
     const [policy = STAND_IN] = policies
-    this.engine = new Engine({ redis, policy, block, keyOf: (id) => keyFor(naming, { type: 'key', id }) })
+    const usual = policies.length === 0 || cost === undefined ? undefined : { policies, cost }
+    const keyOf = (id: string): string => keyFor(naming, { type: 'key', id })
+    this.engine = new Engine({ redis, policy, usual, block, keyOf })
     this.#denied = new DenyCache(remembered)
     if (onUnavailable === 'memory') this.#memory = new MemoryLimiter(instances)
     const recovered = (): void => {
@@ -71,27 +86,35 @@ export class Core {
   }
 
   /** A refusal known without asking. Synchronous: this is all that a blocked caller costs. */
-  known(key: string, policies: readonly Policy[], cost: number): Refused | undefined {
-    return this.#denied.size === 0 ? undefined : this.#denied.find(key, policies, cost, performance.now())
+  known({ key, policies, cost }: Asked): Refused | undefined {
+    if (this.#denied.size === 0) return undefined
+    const refused = this.#denied.find(key, policies, cost, performance.now())
+    if (refused === undefined) return undefined
+    refused.repeated++
+    this.tell(refused.decision.blocked ? 'blocked' : 'refused', 'local')
+    return refused
   }
 
-  async take(key: string, policies: readonly Policy[], cost: number): Promise<Taken> {
+  take<Question extends Asked>(asked: Question): Promise<Taken<Question>> {
     const askedAt = performance.now()
-    const decision = await this.engine.take(key, policies, cost, (reason) => this.#without(key, policies, cost, reason))
-    if (decision.source !== 'redis') return { decision, repeated: 0 }
-    if (this.#degraded && performance.now() - this.#lastMissed > QUIET_MS) this.#degraded = false
-    if (decision.allowed) {
-      if (this.#denied.size > 0) this.#denied.delete(key)
-      return { decision, repeated: 0 }
-    }
-    if (this.#options.refunds && !decision.blocked) return { decision, repeated: 0 }
-    this.#listen()
-    return { decision, repeated: this.#denied.add(key, policies, cost, decision, askedAt) }
+    return this.engine.take(asked.key, asked.policies, asked.cost).then((reply) => {
+      const decided = typeof reply !== 'string'
+      const decision = decided ? this.engine.read(reply, asked.policies) : this.#without(asked, reply)
+      const repeated = decided ? this.#learn(asked, decision, askedAt) : 0
+      this.tell(decision.allowed ? 'allowed' : decision.blocked ? 'blocked' : 'refused', decision.source)
+      return { asked, decision, repeated }
+    })
   }
 
-  async refund(key: string, policies: readonly Policy[], cost: number, charged: RateLimitDecision): Promise<void> {
+  async refund({ key, policies, cost }: Asked, charged: RateLimitDecision): Promise<void> {
     if (charged.source === 'memory') this.#memory?.refund(key, policies, cost, charged.at)
     else if (charged.source === 'redis') await this.engine.refund(key, policies, cost, charged.at)
+  }
+
+  /** The outcome of every request, for whoever counts them. */
+  tell(outcome: LimitDecided['outcome'], source: LimitDecided['source']): void {
+    const { redis, name, shadow } = this.#options
+    if (redis.listens('limit.decided')) redis.emit('limit.decided', { limiter: name, outcome, source, shadow })
   }
 
   /** Forgets the caller here; the other processes hear of it through Redis. */
@@ -108,7 +131,19 @@ export class Core {
     this.#memory?.clear()
   }
 
-  #without(key: string, policies: readonly Policy[], cost: number, reason: FallbackReason): RateLimitDecision {
+  /** Remembers a refusal; how many were answered from memory since the last one. */
+  #learn({ key, policies, cost }: Asked, decision: RateLimitDecision, askedAt: number): number {
+    if (this.#degraded && performance.now() - this.#lastMissed > QUIET_MS) this.#degraded = false
+    if (decision.allowed) {
+      if (this.#denied.size > 0) this.#denied.delete(key)
+      return 0
+    }
+    if (this.#options.refunds && !decision.blocked) return 0
+    this.#listen()
+    return this.#denied.add(key, policies, cost, decision, askedAt)
+  }
+
+  #without({ key, policies, cost }: Asked, reason: FallbackReason): RateLimitDecision {
     const { onUnavailable, block } = this.#options
     this.#lastMissed = performance.now()
     if (!this.#degraded) {

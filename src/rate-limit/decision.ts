@@ -1,5 +1,6 @@
 import type { FallbackReason } from '../redis/index.js'
 import type { Policy } from './policy.js'
+import { isShort, STATUS } from './reply.js'
 
 /** What one policy says about a caller after this request. */
 export interface PolicyState {
@@ -35,16 +36,21 @@ export interface RateLimitDecision {
   readonly at: number
 }
 
-const STATUS = { refused: 0, allowed: 1, blocked: 2 } as const
 const HEAD = 4
 
 /** Reads the reply of the decision script. */
 export function decisionOf(reply: readonly number[], policies: readonly Policy[]): RateLimitDecision {
+  const states: PolicyState[] = []
+  if (isShort(reply, policies.length)) {
+    for (let at = 1, index = 0; index < policies.length; at += 2, index++) {
+      states.push(stateOf(policies[index] as Policy, reply[at] ?? 0, 0, reply[at + 1] ?? 0))
+    }
+    return conclude(true, false, 0, states, 'redis', reply[0] ?? 0)
+  }
   const [status = STATUS.allowed, at = 0, block = 0] = reply
-  const states = policies.map((policy, index) => {
-    const from = HEAD + index * 3
-    return stateOf(policy, reply[from] ?? 0, reply[from + 1] ?? 0, reply[from + 2] ?? 0)
-  })
+  for (let from = HEAD, index = 0; index < policies.length; from += 3, index++) {
+    states.push(stateOf(policies[index] as Policy, reply[from] ?? 0, reply[from + 1] ?? 0, reply[from + 2] ?? 0))
+  }
   return conclude(status === STATUS.allowed, status === STATUS.blocked, block, states, 'redis', at)
 }
 

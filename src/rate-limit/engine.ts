@@ -1,8 +1,9 @@
 import { RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible'
-import type { FallbackReason, RedisManager, ScriptArgument } from '../redis/index.js'
+import type { FallbackReason, RedisManager, Script, ScriptArgument } from '../redis/index.js'
 import { decisionOf, type RateLimitDecision } from './decision.js'
 import type { Policy } from './policy.js'
-import { decideScript } from './script.js'
+import { foundForeignBytes, inFull } from './reply.js'
+import { decideScript, decideScriptFor } from './script.js'
 
 /** What a refusal starts besides refusing. All zero: nothing. */
 export interface BlockRule {
@@ -18,9 +19,18 @@ export interface EngineOptions {
   readonly redis: RedisManager
   /** The policy that rate-limiter-flexible's own methods go by. */
   readonly policy: Policy
+  /** What every request is asked for, where all are asked for the same. */
+  readonly usual?: Usual | undefined
   readonly block: BlockRule
   readonly keyOf: (key: string) => string
 }
+
+export interface Usual {
+  readonly policies: readonly Policy[]
+  readonly cost: number
+}
+
+const NO_ARGUMENTS: readonly string[] = []
 
 type Operation = 'take' | 'peek' | 'charge' | 'refund' | 'block'
 
@@ -34,28 +44,30 @@ export class Engine extends RateLimiterRedis {
   readonly #policies: readonly Policy[]
   readonly #block: BlockRule
   readonly #keyOf: (key: string) => string
-  #last: { readonly policies: readonly Policy[]; readonly cost: number; readonly args: readonly string[] } | undefined
+  readonly #usual: (Usual & { readonly script: Script<number[]> }) | undefined
+  #last: (Usual & { readonly args: readonly string[] }) | undefined
 
-  constructor({ redis, policy, block, keyOf }: EngineOptions) {
+  constructor({ redis, policy, usual, block, keyOf }: EngineOptions) {
     super({ storeClient: redis, keyPrefix: '', points: policy.limit, duration: policy.windowMs / 1000 })
     this.#redis = redis
     this.#policies = [policy]
     this.#block = block
     this.#keyOf = keyOf
+    if (usual === undefined) return
+    const args = this.#arguments('take', 0, usual.policies, usual.cost).map(String)
+    this.#usual = { ...usual, script: decideScriptFor({ ...usual, args }) }
   }
 
-  /** Fails open: `fallback` decides where Redis does not. */
-  take(
-    key: string,
-    policies: readonly Policy[],
-    cost: number,
-    fallback: (reason: FallbackReason) => RateLimitDecision,
-  ): Promise<RateLimitDecision> {
-    const args = this.#taking(policies, cost)
-    return this.#redis.attempt(
+  /** The script's reply, for {@link Engine.read}; fails open, with the reason why Redis did not decide. */
+  take(key: string, policies: readonly Policy[], cost: number): Promise<readonly number[] | FallbackReason> {
+    const usual = this.#usual
+    const fits = usual !== undefined && usual.policies === policies && usual.cost === cost
+    const script = fits ? usual.script : decideScript
+    const args = fits ? NO_ARGUMENTS : this.#taking(policies, cost)
+    return this.#redis.attempt<readonly number[] | FallbackReason>(
       'rate-limit.take',
-      (client) => decideScript.run(client, [key], args).then((reply) => this.#read(reply, policies)),
-      fallback,
+      (client) => script.run(client, [key], args),
+      asItIs,
     )
   }
 
@@ -77,7 +89,7 @@ export class Engine extends RateLimiterRedis {
     cost: number,
     argument = 0,
   ): Promise<RateLimitDecision> {
-    return this.#read(await this.#execute(operation, key, policies, cost, argument), policies)
+    return this.read(await this.#execute(operation, key, policies, cost, argument), policies)
   }
 
   override getKey(key: string | number): string {
@@ -97,11 +109,11 @@ export class Engine extends RateLimiterRedis {
 
   // The three below are rate-limiter-flexible's storage interface, absent from its types.
 
-  _upsert(key: string, points: number, durationMs: number, force: boolean): Promise<number[]> {
+  _upsert(key: string, points: number, durationMs: number, force: boolean): Promise<readonly number[]> {
     if (!Number.isSafeInteger(points)) return Promise.reject(new TypeError('points must be an integer'))
     if (force) return this.#execute('block', key, this.#policies, 0, Math.ceil(durationMs))
     if (points < 0) return this.#execute('refund', key, this.#policies, -points, 0)
-    return this.#execute('take', key, this.#policies, points, 0)
+    return this.#execute('take', key, this.#policies, points, 0).then((reply) => inFull(reply, 1))
   }
 
   async _get(key: string): Promise<number[] | null> {
@@ -109,7 +121,7 @@ export class Engine extends RateLimiterRedis {
     return reply[0] === 1 && reply[4] === 0 ? null : reply
   }
 
-  _getRateLimiterRes(_key: string, changed: number, reply: number[]): RateLimiterRes {
+  _getRateLimiterRes(_key: string, changed: number, reply: readonly number[]): RateLimiterRes {
     return resultOf(reply, changed, this)
   }
 
@@ -147,13 +159,15 @@ export class Engine extends RateLimiterRedis {
     return args
   }
 
-  #read(reply: number[], policies: readonly Policy[]): RateLimitDecision {
-    if (reply[3] === 1) {
+  read(reply: readonly number[], policies: readonly Policy[]): RateLimitDecision {
+    if (foundForeignBytes(reply, policies.length)) {
       this.#redis.emit('data.corrupt', { feature: 'rate-limit', problem: 'a limiter key held foreign bytes' })
     }
     return decisionOf(reply, policies)
   }
 }
+
+const asItIs = (reason: FallbackReason): FallbackReason => reason
 
 /** `consumedPoints` above the limit is how rate-limiter-flexible knows a refusal. */
 function resultOf(reply: readonly number[], changed: number, { points }: { readonly points: number }): RateLimiterRes {

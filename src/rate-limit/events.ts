@@ -28,9 +28,22 @@ export interface LimitDegraded {
   readonly onUnavailable: 'allow' | 'memory' | 'deny'
 }
 
+/** A request, or a call of `consume` or `check`, that a limiter had to decide. Built only where somebody listens. */
+export interface LimitDecided {
+  /** Name of the limiter. */
+  readonly limiter: string
+  /** `blocked`: refused by a block; `denied`: on the deny list. */
+  readonly outcome: 'allowed' | 'refused' | 'blocked' | 'denied'
+  /** Who decided: `local` is what this process remembers of Redis' refusals, `none` is `onUnavailable`. */
+  readonly source: 'redis' | 'local' | 'memory' | 'none'
+  /** `mode: 'shadow'`: the request was served. */
+  readonly shadow: boolean
+}
+
 declare module '../shared/events.js' {
   interface EventCatalogue {
     readonly 'limit.exceeded': LimitExceeded
+    readonly 'limit.decided': LimitDecided
     readonly 'limit.degraded': LimitDegraded
   }
 }

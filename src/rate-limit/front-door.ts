@@ -23,7 +23,7 @@ export function createFrontDoor<Req extends RequestLike, Res extends ServerRespo
       if (ineligible !== undefined || shadow || core.remembers === 0 || address === undefined) return undefined
       const key = keyOf(address)
       if (key === '' || typeof policies === 'function' || typeof cost === 'function') return undefined
-      const refused = core.known(key, policies, cost)
+      const refused = core.known({ key, policies, cost })
       return refused && answers.prepared(refused, req.headers.accept)
     },
   }

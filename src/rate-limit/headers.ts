@@ -6,34 +6,28 @@ import type { PolicyState, RateLimitDecision } from './decision.js'
  */
 export type RateLimitHeaders = 'draft-11' | 'draft-7' | 'draft-6' | 'legacy'
 
-export type Field = readonly [name: string, value: string]
+/** The fields of each style, in the order of {@link valuesOf}. */
+export const FIELDS: Readonly<Record<RateLimitHeaders, readonly string[]>> = {
+  'draft-11': ['RateLimit-Policy', 'RateLimit'],
+  'draft-7': ['RateLimit-Policy', 'RateLimit'],
+  'draft-6': ['RateLimit-Policy', 'RateLimit-Limit', 'RateLimit-Remaining', 'RateLimit-Reset'],
+  legacy: ['X-RateLimit-Limit', 'X-RateLimit-Remaining', 'X-RateLimit-Reset'],
+}
 
-/** The fields of one style. Times are whole seconds, rounded up, so that nobody comes back too early. */
-export function fieldsOf(style: RateLimitHeaders, { policies, tightest, at }: RateLimitDecision): readonly Field[] {
+/** Times are whole seconds, rounded up, so that nobody comes back too early. */
+export function valuesOf(style: RateLimitHeaders, { policies, tightest, at }: RateLimitDecision): readonly string[] {
+  const { limit, remaining, resetMs } = tightest
   switch (style) {
     case 'draft-11':
-      return [
-        ['RateLimit-Policy', policies.map(describe).join(', ')],
-        ['RateLimit', policies.map(({ name, remaining, resetMs }) => service(name, remaining, resetMs)).join(', ')],
-      ]
+      return policies.length === 1
+        ? [describe(tightest), service(tightest)]
+        : [policies.map(describe).join(', '), policies.map(service).join(', ')]
     case 'draft-7':
-      return [
-        ['RateLimit-Policy', policies.map(window).join(', ')],
-        ['RateLimit', `limit=${tightest.limit}, remaining=${tightest.remaining}, reset=${seconds(tightest.resetMs)}`],
-      ]
+      return [policies.map(window).join(', '), `limit=${limit}, remaining=${remaining}, reset=${seconds(resetMs)}`]
     case 'draft-6':
-      return [
-        ['RateLimit-Policy', policies.map(window).join(', ')],
-        ['RateLimit-Limit', String(tightest.limit)],
-        ['RateLimit-Remaining', String(tightest.remaining)],
-        ['RateLimit-Reset', String(seconds(tightest.resetMs))],
-      ]
+      return [policies.map(window).join(', '), String(limit), String(remaining), String(seconds(resetMs))]
     case 'legacy':
-      return [
-        ['X-RateLimit-Limit', String(tightest.limit)],
-        ['X-RateLimit-Remaining', String(tightest.remaining)],
-        ['X-RateLimit-Reset', String(Math.ceil((at + tightest.resetMs) / 1000))],
-      ]
+      return [String(limit), String(remaining), String(seconds(at + resetMs))]
   }
 }
 
@@ -48,11 +42,20 @@ export function retryAfter(retryAfterMs: number): string {
 
 /** "w" has no fractions (§3.1.3): a window below a second goes unmentioned. */
 function describe({ name, limit, windowMs }: PolicyState): string {
-  return windowMs < 1000 ? `"${name}";q=${limit}` : `"${name}";q=${limit};w=${seconds(windowMs)}`
+  const known = described.get(name)
+  if (known !== undefined && known.limit === limit && known.windowMs === windowMs) return known.text
+  const text = windowMs < 1000 ? `"${name}";q=${limit}` : `"${name}";q=${limit};w=${seconds(windowMs)}`
+  if (described.size >= MAX_KEPT) described.clear()
+  described.set(name, { limit, windowMs, text })
+  return text
 }
 
+/** Policies come again with every request. */
+const described = new Map<string, { readonly limit: number; readonly windowMs: number; readonly text: string }>()
+const MAX_KEPT = 1000
+
 /** "t" is the time in which no more than "r" can be used (§4.1.2): until the first used point is free again. */
-function service(name: string, remaining: number, resetMs: number): string {
+function service({ name, remaining, resetMs }: PolicyState): string {
   return `"${name}";r=${remaining};t=${seconds(resetMs)}`
 }
 

@@ -4,7 +4,7 @@ import { type Charge, createAttribution } from './attribution.js'
 import type { Naming } from './caller.js'
 import { Core } from './core.js'
 import { createFrontDoor } from './front-door.js'
-import { hasPassed, hasPassedUnnamed, pass } from './once.js'
+import { type Marked, RateLimitInfo } from './info.js'
 import { createOperations, type Operations } from './operations.js'
 import type { HttpOptions } from './options.js'
 import type { RequestLike } from './request.js'
@@ -23,12 +23,13 @@ export function createHttpLimiter<Req extends RequestLike, Res extends ServerRes
   const { unnamed, policies, count } = options
   const naming: Naming = options
   const known = typeof policies === 'function' ? [] : policies
-  const core = new Core({ ...options, policies: known, naming, refunds: count !== 'all' })
+  const cost = typeof options.cost === 'number' ? options.cost : undefined
+  const core = new Core({ ...options, policies: known, cost, naming, refunds: count !== 'all' })
   const attribution = createAttribution(options, naming)
   const answers = createAnswers(options, core)
 
   function start(req: Req): Started {
-    if (hasPassed(req, core)) return 'free'
+    if (RateLimitInfo.has(req as Marked, options)) return 'free'
     if (attribution.atOnce !== undefined) return judge(req, attribution.atOnce(req))
     return attribution.find(req).then((found) => judge(req, found))
   }
@@ -43,31 +44,34 @@ export function createHttpLimiter<Req extends RequestLike, Res extends ServerRes
 
   function judge(req: Req, found: Charge | 'free' | 'gone' | 'denied'): Started {
     if (typeof found === 'string') return found
-    const { key, policies, cost } = found
-    if (unnamed && hasPassedUnnamed(req, key)) return 'free'
-    const refused = core.known(key, policies, cost)
-    if (refused !== undefined) return { refused }
-    pass(req, { owner: core, key, unnamed })
-    return core.take(key, policies, cost).then((taken) => ({ charge: found, taken }))
+    if (unnamed && RateLimitInfo.has(req as Marked, options, found.key)) return 'free'
+    const refused = core.known(found)
+    return refused === undefined ? core.take(found) : { asked: found, refused }
   }
 
   function settle(verdict: Verdict, req: Req, res: Res, next: Next): void {
     if (verdict === 'free') next()
     else if (verdict === 'denied') answers.denied(req, res, next)
     else if (verdict === 'gone') return
-    else if ('refused' in verdict) answers.again(verdict.refused, req, res, next)
-    else answers.decided(verdict.charge, verdict.taken, req, res, next)
+    else if ('refused' in verdict) answers.again(verdict.asked, verdict.refused, req, res, next)
+    else answers.decided(verdict, req, res, next)
   }
 
   function apply(started: Started, req: Req, res: Res, next: Next): void {
     if (!isPending(started)) return settle(started, req, res, next)
-    started.then((verdict) => settle(verdict, req, res, next)).catch(next)
+    started.then((verdict) => {
+      // A promise less than with a catch behind it.
+      try {
+        settle(verdict, req, res, next)
+      } catch (error) {
+        next(error)
+      }
+    }, next)
   }
 
   function giveBack(verdict: Verdict): void {
-    if (typeof verdict === 'string' || 'refused' in verdict || !verdict.taken.decision.allowed) return
-    const { charge, taken } = verdict
-    void core.refund(charge.key, charge.policies, charge.cost, taken.decision)
+    if (typeof verdict === 'string' || 'refused' in verdict || !verdict.decision.allowed) return
+    void core.refund(verdict.asked, verdict.decision)
   }
 
   return {

@@ -2,7 +2,7 @@ export type { BlockEscalation } from './block.js'
 export type { Caller } from './caller.js'
 export { type ConcurrencyOptions, concurrency } from './concurrency/middleware.js'
 export type { PolicyState, RateLimitDecision } from './decision.js'
-export type { LimitDegraded, LimitExceeded } from './events.js'
+export type { LimitDecided, LimitDegraded, LimitExceeded } from './events.js'
 export {
   type ExpressRateLimitMiddleware,
   type ExpressRateLimitOptions,

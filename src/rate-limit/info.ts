@@ -1,5 +1,13 @@
 import type { RateLimitDecision } from './decision.js'
 
+/** What a limiter leaves on a request it has decided about. */
+export interface Passed {
+  readonly owner: object
+  readonly key: string
+  /** Its limiter was given no name: another one of the same key is the same limiter. */
+  readonly unnamed: boolean
+}
+
 /**
  * `req.rateLimit`: the decision, and beside it the view that users of express-rate-limit know (`limit`, `used`,
  * `remaining`, `resetTime`), taken from the tightest policy. With several limiters on one request, the tightest of all.
@@ -8,10 +16,15 @@ export class RateLimitInfo {
   /** Name of the limiter. */
   readonly limiter: string
   readonly decision: RateLimitDecision
+  readonly #passed: Passed
+  /** The next less tight one. On the request is one property only: another one costs more than all of this. */
+  #next: RateLimitInfo | undefined
 
-  constructor(limiter: string, decision: RateLimitDecision) {
+  constructor(limiter: string, decision: RateLimitDecision, passed: Passed) {
     this.limiter = limiter
     this.decision = decision
+    this.#passed = passed
+    this.#next = undefined
   }
 
   get allowed(): boolean {
@@ -39,10 +52,46 @@ export class RateLimitInfo {
   get degraded(): boolean {
     return this.decision.degraded
   }
+
+  /**
+   * Whether the limiter has decided about the request, or one that is the same.
+   *
+   * @internal
+   */
+  static has({ rateLimit }: Marked, owner: object, unnamedKey?: string): boolean {
+    let info = rateLimit instanceof RateLimitInfo ? rateLimit : undefined
+    for (; info !== undefined; info = info.#next) {
+      const passed = info.#passed
+      if (passed.owner === owner || (passed.unnamed && passed.key === unnamedKey)) return true
+    }
+    return false
+  }
+
+  /**
+   * Puts the decision on the request where it is the tightest so far, and says whether it is.
+   *
+   * @internal
+   */
+  static note(req: Marked, info: RateLimitInfo): boolean {
+    const before = req.rateLimit
+    if (before instanceof RateLimitInfo && !isTighter(info.decision, before.decision)) {
+      info.#next = before.#next
+      before.#next = info
+      return false
+    }
+    if (before instanceof RateLimitInfo) info.#next = before
+    req.rateLimit = info
+    return true
+  }
+}
+
+/** A request as limiters leave it to each other. */
+export interface Marked {
+  rateLimit?: unknown
 }
 
 /** True where `left` leaves less than `right`. */
-export function isTighter(left: RateLimitDecision, right: RateLimitDecision): boolean {
+function isTighter(left: RateLimitDecision, right: RateLimitDecision): boolean {
   if (left.allowed !== right.allowed) return !left.allowed
   return left.tightest.remaining / left.tightest.limit < right.tightest.remaining / right.tightest.limit
 }

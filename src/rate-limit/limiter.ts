@@ -149,6 +149,8 @@ export function createRateLimiter(options: RateLimiterOptions): RateLimiter {
     name,
     naming,
     policies,
+    cost: 1,
+    shadow: false,
     block: blockRule(OWNER, options.blockDuration, options.escalation),
     onUnavailable,
     instances,
@@ -159,9 +161,9 @@ export function createRateLimiter(options: RateLimiterOptions): RateLimiter {
   const checks = new Map<string, readonly Policy[]>()
 
   async function take(key: string, wanted: readonly Policy[], cost: number): Promise<RateLimitDecision> {
-    const refused = core.known(key, wanted, cost)
-    if (refused === undefined) return (await core.take(key, wanted, cost)).decision
-    refused.repeated++
+    const asked = { key, policies: wanted, cost }
+    const refused = core.known(asked)
+    if (refused === undefined) return (await core.take(asked)).decision
     return remembered(refused.decision, Math.max(1, Math.ceil(refused.freeAt - performance.now())))
   }
 

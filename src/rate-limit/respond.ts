@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { RateLimitDecision } from './decision.js'
-import { fieldsOf, isList, type RateLimitHeaders, retryAfter } from './headers.js'
+import { FIELDS, isList, type RateLimitHeaders, retryAfter, valuesOf } from './headers.js'
 import { type Refusal, refusalOf } from './refusal.js'
 
 /**
@@ -14,8 +14,14 @@ export function setFields(
   tightest: boolean,
 ): void {
   for (const style of styles) {
-    for (const [name, value] of fieldsOf(style, decision)) {
-      const before = res.getHeader(name)
+    const names = FIELDS[style]
+    const values = valuesOf(style, decision)
+    // A style is set as a whole, so that where its first field is missing all are.
+    const begun = res.hasHeader(names[0] as string)
+    for (let index = 0; index < names.length; index++) {
+      const name = names[index] as string
+      const value = values[index] as string
+      const before = begun ? res.getHeader(name) : undefined
       if (before === undefined) res.setHeader(name, value)
       else if (isList(style, name)) res.setHeader(name, `${String(before)}, ${value}`)
       else if (tightest) res.setHeader(name, value)
@@ -33,7 +39,8 @@ export interface Prepared {
 export function prepare(decision: RateLimitDecision, styles: readonly RateLimitHeaders[], refusal: Refusal): Prepared {
   const head: Record<string, string | number> = {}
   for (const style of styles) {
-    for (const [name, value] of fieldsOf(style, decision)) head[name] = value
+    const values = valuesOf(style, decision)
+    for (const [index, name] of FIELDS[style].entries()) head[name] = values[index] as string
   }
   head['Retry-After'] = retryAfter(decision.retryAfterMs)
   head['Content-Type'] = refusal.contentType

@@ -8,12 +8,7 @@ import type { Prepared } from './respond.js'
  * What has been found out about a request: not limited (or decided by this limiter before), its client gone, on the
  * deny list, known to be refused, or decided.
  */
-export type Verdict =
-  | 'free'
-  | 'gone'
-  | 'denied'
-  | { readonly refused: Refused }
-  | { readonly charge: Charge; readonly taken: Taken }
+export type Verdict = 'free' | 'gone' | 'denied' | { readonly asked: Charge; readonly refused: Refused } | Taken<Charge>
 
 export type Started = Verdict | Promise<Verdict>
 
