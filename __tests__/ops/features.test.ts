@@ -2,8 +2,10 @@ import { expect, it } from '@jest/globals'
 import express from 'express'
 import { createCache } from 'holdfast/cache'
 import { health } from 'holdfast/ops'
+import { createQueue } from 'holdfast/queue'
 import { createRateLimiter } from 'holdfast/rate-limit'
 import { securityLog } from 'holdfast/security'
+import { redisSession } from 'holdfast/session'
 import request from 'supertest'
 import type { RedisManager } from '../../src/redis/index.js'
 import { useRedis } from '../support/use-redis.js'
@@ -18,6 +20,8 @@ it('shows what features say of themselves, until they are closed', async () => {
   const cache = createCache({ redis, namespace: 'prices', ttl: '1m' })
   const limiter = createRateLimiter({ redis, name: 'api', limit: 10, window: '1m' })
   const security = securityLog({ redis, app: 'shop', sink: () => {} })
+  const sessions = redisSession({ redis, secret: 'a secret for tests only' })
+  const queue = createQueue('mails', { redis })
   await cache.getOrSet('a', () => 1)
   await cache.getOrSet('a', () => 1)
   const report = await request(express().use(health({ redis }))).get('/')
@@ -25,12 +29,12 @@ it('shows what features say of themselves, until they are closed', async () => {
   expect(shown).toMatch(/cache:hitRatio/)
   expect(shown).toMatch(/rate-limit:decidedBy/)
   expect(shown).toMatch(/security:buffered/)
+  expect(shown).toMatch(/session:waitingWrites/)
+  expect(shown).toMatch(/queue:waitingForRedis/)
 
   cache.close()
   limiter.close()
-  await security.close()
-  const registered = redis.sources().map(({ feature }) => feature)
-  expect(registered).not.toContain('cache')
-  expect(registered).not.toContain('rate-limit')
-  expect(registered).not.toContain('security')
+  sessions.close()
+  await Promise.all([security.close(), queue.close('1s')])
+  expect(redis.sources()).toEqual([])
 })
