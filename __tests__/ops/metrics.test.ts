@@ -42,6 +42,12 @@ describe('createMetrics', () => {
     expect(stats.p50Ms).toBeLessThanOrEqual(stats.p99Ms)
     expect(stats.p99Ms).toBeLessThanOrEqual(stats.maxMs)
     expect(counters.limit_exceeded?.[0]?.value).toBeGreaterThanOrEqual(1)
+    const decided = (outcome: string): number =>
+      (counters.limit_decisions ?? []).reduce(
+        (sum, each) => sum + (each.labels.outcome === outcome ? each.value : 0),
+        0,
+      )
+    expect([decided('allowed'), decided('refused')]).toEqual([3, 2])
   })
 
   it('knows the hit ratio of a response cache', async () => {

@@ -63,6 +63,11 @@ export const COUNTED: CountedEvents = {
     labels: ['outcome', 'reason'],
     known: [{ outcome: 'hit' }, { outcome: 'miss' }],
   },
+  'limit.decided': {
+    name: 'limit_decisions',
+    help: 'Requests that limiters decided, by outcome and by who decided.',
+    labels: ['limiter', 'outcome', 'source', 'shadow'],
+  },
   'limit.exceeded': {
     name: 'limit_exceeded',
     help: 'Requests above a limit.',
