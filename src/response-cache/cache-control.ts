@@ -62,8 +62,10 @@ export function splitList(value: string): string[] {
   return (quoted ? value.split(',') : items).map((item) => item.trim()).filter((item) => item !== '')
 }
 
+/** A quoted string that does not end, or not where it should, is no argument anyone can read. */
 function unquote(text: string): string {
-  return text.startsWith('"') ? text.replace(/^"|"$/g, '').replace(/\\(.)/g, '$1') : text
+  if (!text.startsWith('"')) return text
+  return (/^"((?:[^"\\]|\\.)*)"$/.exec(text)?.[1] ?? '').replace(/\\(.)/g, '$1')
 }
 
 function stricter(first: string | undefined, second: string | undefined): string {

@@ -37,10 +37,15 @@ export function prepareReplay(res: ServerResponse, replayed: Replayed): Buffer |
   }
   let bytes: Buffer = body
   if (status === 200 && method === 'GET' && requestHeaders.range !== undefined) {
-    const slice = sliceOf(requestHeaders, body.length, { etag, lastModified })
+    // Middlewares that compress leave the ETag as it is: it does not tell this encoding from another.
+    const strong = res.hasHeader('Content-Encoding') ? undefined : etag
+    const slice = sliceOf(requestHeaders, body.length, { etag: strong, lastModified })
     if (slice.kind === 'part') {
       res.statusCode = 206
       res.setHeader('Content-Range', `bytes ${slice.start}-${slice.end}/${body.length}`)
+      // Those mounted before this one would compress the part and leave its range that of the whole.
+      const said = res.getHeader('Cache-Control')
+      res.setHeader('Cache-Control', said === undefined ? 'no-transform' : `${said}, no-transform`)
       bytes = body.subarray(slice.start, slice.end + 1)
     } else if (slice.kind === 'unsatisfiable') {
       res.statusCode = 416
