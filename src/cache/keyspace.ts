@@ -48,7 +48,7 @@ export function cacheKeys({ keys, feature, namespace, path }: CacheKeysOptions):
   const entries = keys.key(feature, namespace, depth, ...path)
   const leases = keys.key(`${feature}-lease`, namespace, depth, ...path)
   return {
-    entry: (key) => `${entries}:{${keys.slot(key).slot}}`,
+    entry: remembering((key) => `${entries}:{${keys.slot(key).slot}}`),
     lease: (key) => `${leases}:{${keys.slot(key).slot}}`,
     version: versionKeys,
     matching(pattern) {
@@ -58,6 +58,24 @@ export function cacheKeys({ keys, feature, namespace, path }: CacheKeysOptions):
     },
     epoch: keys.key(feature, slot, depth, ...path, 'e'),
     generations: Array.from({ length: depth + 1 }, (_, level) => `g${level}`),
+  }
+}
+
+const REMEMBERED = 1000
+const LONGEST_REMEMBERED = 200
+
+/** The function, which computes once for what is asked of it often. */
+function remembering(compute: (text: string) => string): (text: string) => string {
+  const known = new Map<string, string>()
+  return (text) => {
+    const present = known.get(text)
+    if (present !== undefined) return present
+    const result = compute(text)
+    if (text.length <= LONGEST_REMEMBERED) {
+      if (known.size >= REMEMBERED) known.clear()
+      known.set(text, result)
+    }
+    return result
   }
 }
 

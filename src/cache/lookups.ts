@@ -75,7 +75,7 @@ export class Lookups {
     checkKey(key)
     if (this.#core.disabled) return undefined
     const now = Date.now()
-    const resident = this.#store.peek(this.#store.entryKey(key), now)
+    const resident = this.#store.near(key, now)
     return resident !== undefined && resident.freshUntil > now ? resident : undefined
   }
 

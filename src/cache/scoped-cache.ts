@@ -36,7 +36,7 @@ export class ScopedCache implements Cache {
     // The path of nearly every call: nothing is built but the promise.
     if (options === NO_OPTIONS || (options.refreshAhead === undefined && options.xfetch === undefined)) {
       const now = Date.now()
-      const resident = typeof key === 'string' ? this.#store.peek(this.#store.entryKey(key), now) : undefined
+      const resident = typeof key === 'string' ? this.#store.near(key, now) : undefined
       if (resident !== undefined && defaults.xfetch === 0 && onUse === undefined && !this.#listens()) {
         const { createdAt, freshUntil, value } = resident
         if (freshUntil - now > (freshUntil - createdAt) * defaults.refreshAhead) {

@@ -67,7 +67,12 @@ export class Store<Value> {
     return this.#context.keys.entry(key)
   }
 
-  /** A copy in this process, at once. */
+  /** A copy in this process, at once. Costs nothing where none are kept. */
+  near(key: string, now: number): Resident<Value> | undefined {
+    return this.#context.options.local === undefined ? undefined : this.peek(this.entryKey(key), now)
+  }
+
+  /** As {@link near}, by the name in Redis. */
   peek(entryKey: string, now: number): Resident<Value> | undefined {
     const { options, shared } = this.#context
     return options.local === undefined || shared.pending.any ? undefined : options.local.tier.get(entryKey, now)

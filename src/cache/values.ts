@@ -23,10 +23,12 @@ export interface Packed {
 const CODED = 1
 /** Length of the cost, which is followed by the codec's name. */
 const COST = 4
+const NO_NAME: Buffer = Buffer.alloc(0)
 
 /** Values to bytes and back. A Buffer stays the bytes it is, whatever the codec. */
 export class Values {
   readonly #codec: CacheCodec
+  readonly #name: Buffer
   readonly #decode: (bytes: Buffer) => unknown
   readonly #compression: Compression | false
   readonly #maxBytes: number
@@ -34,6 +36,7 @@ export class Values {
   constructor({ codec, compression, maxBytes }: ValuesOptions) {
     const chosen = codec === 'json' ? jsonCodec : codec === 'v8' ? v8Codec : codec
     this.#codec = chosen
+    this.#name = Buffer.from(chosen.name)
     this.#decode = (bytes) => chosen.decode(bytes)
     this.#compression = compression
     this.#maxBytes = maxBytes
@@ -43,10 +46,10 @@ export class Values {
   pack(value: unknown, costMs: number): Packed {
     const raw = value instanceof Uint8Array && (Buffer.isBuffer(value) || this.#codec === jsonCodec)
     const body = raw ? copyOf(value as Uint8Array) : asBuffer(this.#codec.encode(value))
-    const name = raw ? '' : this.#codec.name
-    const metadata = Buffer.allocUnsafe(COST + Buffer.byteLength(name))
+    const name = raw ? NO_NAME : this.#name
+    const metadata = Buffer.allocUnsafe(COST + name.length)
     metadata.writeUInt32BE(Math.min(Math.ceil(costMs), 0xffff_ffff), 0)
-    metadata.write(name, COST)
+    metadata.set(name, COST)
     return { flags: raw ? 0 : CODED, metadata, body }
   }
 
@@ -64,9 +67,7 @@ export class Values {
   }
 
   decode({ flags, metadata, body }: Entry, kept: boolean): Awaitable<Decoded<Held> | undefined> {
-    if (metadata.length < COST) return undefined
-    const name = metadata.length === COST ? '' : metadata.toString('utf8', COST)
-    if (name !== ((flags & CODED) === 0 ? '' : this.#codec.name)) return undefined
+    if (!hasAfterCost(metadata, (flags & CODED) === 0 ? NO_NAME : this.#name)) return undefined
     const costMs = metadata.readUInt32BE(0)
     if (!isCompressed(flags)) return this.#attempt(flags, body, costMs, kept)
     return decompress(flags, body, this.#maxBytes).then(
@@ -87,6 +88,13 @@ export class Values {
   #open(flags: number, body: Buffer, costMs: number, kept: boolean): Decoded<Held> {
     return (flags & CODED) === 0 ? heldBytes(body, costMs, kept) : heldValue(this.#decode, body, costMs, kept)
   }
+}
+
+/** A call into Node's own code would cost more than the few bytes. */
+function hasAfterCost(metadata: Buffer, name: Buffer): boolean {
+  if (metadata.length !== COST + name.length) return false
+  for (let at = 0; at < name.length; at++) if (metadata[COST + at] !== name[at]) return false
+  return true
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {

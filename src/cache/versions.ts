@@ -1,11 +1,13 @@
 /** Versions as they were read, by name. `undefined` for one that is missing in Redis, and for a name not asked for. */
 export class Versions {
-  readonly #names: string[]
-  readonly #texts: (string | undefined)[]
+  #names: readonly string[]
+  #texts: readonly (string | undefined)[]
 
   constructor(names: readonly string[], replies: readonly (Buffer | null | undefined)[], from: number = 0) {
-    this.#names = [...names]
-    this.#texts = names.map((_, index) => textOf(replies[from + index]))
+    this.#names = names
+    const texts: (string | undefined)[] = []
+    for (let index = 0; index < names.length; index++) texts.push(textOf(replies[from + index]))
+    this.#texts = texts
   }
 
   /** Names that have a version. */
@@ -23,10 +25,8 @@ export class Versions {
   }
 
   add(names: readonly string[], replies: readonly (Buffer | null)[]): void {
-    for (const [index, name] of names.entries()) {
-      this.#names.push(name)
-      this.#texts.push(textOf(replies[index]))
-    }
+    this.#names = [...this.#names, ...names]
+    this.#texts = [...this.#texts, ...replies.map(textOf)]
   }
 }
 

@@ -40,9 +40,9 @@ export interface Warming {
   /** Rejects where the value could not be had. */
   readonly run: (loader: WarmLoader) => Promise<unknown>
   readonly options: WarmOptions
+  /** How long a process that has died keeps others from warming. @default 10000 */
+  readonly lockMs?: number | undefined
 }
-
-const LOCK_MS = 10_000
 
 // KEYS[1] lock; ARGV token, ms (0 to let go). Replies 1 where the lock was ours
 const keepScript = defineScript<number>({
@@ -53,12 +53,12 @@ if ARGV[2] == '0' then return redis.call('DEL', KEYS[1]) end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])`,
 })
 
-export async function warmUp({ redis, lockKey, loaders, run, options }: Warming): Promise<WarmReport> {
+export async function warmUp({ redis, lockKey, loaders, run, options, lockMs = 10_000 }: Warming): Promise<WarmReport> {
   const { concurrency = 4, onProgress } = options
   const token = randomBytes(12).toString('base64url')
   const locked = await redis.attempt(
     'cache.warm',
-    async (client) => (await client.set(lockKey, token, 'PX', LOCK_MS, 'NX')) === 'OK',
+    async (client) => (await client.set(lockKey, token, 'PX', lockMs, 'NX')) === 'OK',
     () => false,
   )
   const total = loaders.length
@@ -71,7 +71,7 @@ export async function warmUp({ redis, lockKey, loaders, run, options }: Warming)
       (client) => keepScript.run(client, [lockKey], [token, ms]),
       () => 0,
     )
-  const renewal = setInterval(() => void keep(LOCK_MS), LOCK_MS / 4)
+  const renewal = setInterval(() => void keep(lockMs), lockMs / 4)
   renewal.unref()
   const work = async (): Promise<void> => {
     for (let loader = loaders[next++]; loader !== undefined; loader = loaders[next++]) {
