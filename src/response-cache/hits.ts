@@ -41,12 +41,13 @@ export class Hits {
     for (const watcher of this.watchers) watcher(req, res)
     const { mark, report, age } = this.#options
     const { method, headers: requestHeaders } = req
-    const { head, prepared, body, birth, freshUntil } = found
+    const { head, prepared, body, text, birth, freshUntil } = found
     const { status } = head
     mark(res, freshUntil > now ? 'HIT' : 'STALE', { hit: true, ttl: (freshUntil - now) / 1000, collapsed })
     report({ outcome: 'hit', ageMs: now - birth, status, bytes: body.length })
     const bytes = prepareReplay(res, { method, requestHeaders, status, prepared, body, birth, now, age })
     if (bytes === undefined) res.end()
+    else if (bytes === body && text !== undefined) res.end(text, 'latin1')
     else res.end(bytes)
   }
 }

@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import { Coherence } from '../cache/coherence.js'
 import type { Entry } from '../cache/entry.js'
@@ -22,6 +23,8 @@ type RequestHeaders = Readonly<Record<string, string | string[] | undefined>>
 export interface Kept {
   readonly stored: DecodedHead
   readonly body: Buffer
+  /** A short body of ASCII, which Node sends together with the head, in one piece. */
+  readonly text: string | undefined
   /** When it was made, and until when it is fresh; ms since the epoch. */
   readonly createdAt: number
   readonly freshUntil: number
@@ -45,6 +48,7 @@ export class Found {
   readonly head: StoredHead
   readonly prepared: Prepared
   readonly body: Buffer
+  readonly text: string | undefined
   /** When it was made, and until when it is fresh; ms since the epoch. */
   readonly birth: number
   readonly freshUntil: number
@@ -61,6 +65,7 @@ export class Found {
     this.head = head
     this.prepared = prepared
     this.body = kept.body
+    this.text = kept.text
     this.birth = kept.createdAt
     this.freshUntil = kept.freshUntil
     this.names = names
@@ -231,8 +236,10 @@ export class Responses {
     const stored = this.#readHead(metadata)
     if (stored === undefined) return undefined
     // The reply is a slice of a larger buffer, which a copy that is kept would keep alive.
-    const value = { stored, body: kept ? Buffer.from(body) : body, createdAt, freshUntil, staleUntil }
-    return { value, bytes: body.length + metadata.length }
+    const own = kept ? Buffer.from(body) : body
+    const text = body.length <= MAX_TEXT && isAscii(body) ? body.toString('latin1') : undefined
+    const value = { stored, body: own, text, createdAt, freshUntil, staleUntil }
+    return { value, bytes: body.length + (text?.length ?? 0) + metadata.length }
   }
 
   #readHead(metadata: Buffer): DecodedHead | undefined {
@@ -251,6 +258,9 @@ export class Responses {
 function sentValue(headers: RequestHeaders, name: string): string {
   return Object.hasOwn(headers, name) ? `=${headers[name]}` : ''
 }
+
+/** Longer ones are sent without being copied. */
+const MAX_TEXT = 8192
 
 const NO_NAMES: readonly string[] = []
 
