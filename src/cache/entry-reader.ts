@@ -7,6 +7,12 @@ import { TOKEN_LENGTH } from './scripts.js'
 import { type Decoded, type StoreOptions, stampOf } from './store-types.js'
 import { textOf, Versions } from './versions.js'
 
+/** Versions to read along with an entry. */
+interface Wanted {
+  readonly names: readonly string[]
+  readonly keys: readonly string[]
+}
+
 /** Reads entries with the versions they depend on, and keeps a copy of what is still true when it has arrived. */
 export class EntryReader<Value> {
   readonly #options: StoreOptions<Value>
@@ -14,6 +20,8 @@ export class EntryReader<Value> {
   readonly #stamp: string | undefined
   readonly #generationKeys: readonly string[]
   readonly #lists = new DependencyLists()
+  /** For lists that are passed again. One that was changed since costs a second command, as any unnamed tag does. */
+  readonly #wantedFor = new WeakMap<readonly string[], Wanted>()
 
   constructor(options: StoreOptions<Value>, keys: CacheKeys) {
     this.#options = options
@@ -132,11 +140,16 @@ export class EntryReader<Value> {
     return tier?.open === true ? tier : undefined
   }
 
-  #wanted(tags: readonly string[]): { readonly names: readonly string[]; readonly keys: readonly string[] } {
+  #wanted(tags: readonly string[]): Wanted {
     const { generations, version } = this.#keys
     if (tags.length === 0) return { names: generations, keys: this.#generationKeys }
-    const own = [...new Set(tags.map(tagName))]
-    return { names: [...generations, ...own], keys: [...this.#generationKeys, ...own.map(version)] }
+    let wanted = this.#wantedFor.get(tags)
+    if (wanted === undefined) {
+      const own = [...new Set(tags.map(tagName))]
+      wanted = { names: [...generations, ...own], keys: [...this.#generationKeys, ...own.map(version)] }
+      this.#wantedFor.set(tags, wanted)
+    }
+    return wanted
   }
 }
 

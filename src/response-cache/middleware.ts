@@ -22,7 +22,7 @@ import {
   requireOptions,
 } from '../shared/options.js'
 import type { Forward } from './cache-status.js'
-import { Coalescing } from './coalescing.js'
+import { Coalescing, type Turn } from './coalescing.js'
 import type { ResponseCacheOutcome } from './events.js'
 import { updateFromHead } from './head-update.js'
 import { Hits, mayUse } from './hits.js'
@@ -194,7 +194,13 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
   }
   const tagLifetimeMs = (ttl ?? LONGEST_STATED_MS) + Math.max(route.staleWhileRevalidate, route.staleIfError)
   const local = disabled || options.local !== true ? undefined : LOCAL
-  const responses = new Responses({ redis, namespace, local, maxVariants })
+  const responses = new Responses({
+    redis,
+    namespace,
+    local,
+    maxVariants,
+    tags: typeof tags === 'function' ? [] : tags,
+  })
   const coalescing = new Coalescing(responses.store, { waitMs: coalesce === false ? 0 : toMs(coalesce), tagLifetimeMs })
   const mark = marker(marks)
   const parameter = keyedParameter({ ignore: options.ignoreQuery, allow: options.allowQuery })
@@ -261,9 +267,8 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
 
   async function visit(req: Request, res: Response, next: NextFunction, plan: Plan, resource: Resource): Promise<void> {
     const { asked, publicOnly, authorized } = plan
-    const own = typeof tags === 'function' ? await tags(req) : tags
-    const allTags = [...own, resource.urlTag]
-    const turn = coalescing.turn(resource.key, allTags)
+    const allTags = typeof tags === 'function' ? [...(await tags(req)), resource.urlTag] : resource.tags
+    let turn: Turn | undefined
     for (;;) {
       const now = Date.now()
       const found = await (prefetches.take(req, resource) ?? responses.find(resource, req.headers, allTags, now))
@@ -271,7 +276,7 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
       const candidate = mayUse(found, plan) ? found : undefined
       const use = candidate === undefined ? undefined : reuse(candidate, asked, now)
       if (candidate !== undefined && (use === 'fresh' || use === 'stale')) {
-        return send(req, res, candidate, now, turn.waited)
+        return send(req, res, candidate, now, turn?.waited === true)
       }
       if (asked.onlyIfCached) return notStored(res)
       const decide = (facts: Pick<ResponseFacts, 'status' | 'headers' | 'kept' | 'now'>) =>
@@ -288,6 +293,7 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
 
       // Whoever is given what is meant for everyone may wait for it; others would wait for nothing.
       const alone = asked.reload || publicOnly || coalesce === false
+      turn ??= coalescing.turn(resource.key, allTags)
       const entered = await turn.enter(found.key, found.seen, { alone, behind: use === 'behind' })
       if (entered.state === 'away') return bypass(res, next, 'unavailable')
       if (entered.state === 'again') continue
@@ -337,10 +343,10 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
       if (disabled || key !== undefined || !redis.available) return
       const plan = planOf(req)
       if (plan.use === 'bypass') return
-      const named = typeof tags === 'function' ? tags(req) : tags
+      const named = typeof tags === 'function' ? tags(req) : undefined
       if (isPromise(named)) return void named.catch(() => {})
       const resource = responses.resource(targetOf(req, keyed(req.originalUrl), trustOf(req)), NO_PARTS)
-      prefetches.start(req, resource, named)
+      prefetches.start(req, resource, named === undefined ? resource.tags : [...named, resource.urlTag])
     },
     watch: (watcher) => void hits.watchers.push(watcher),
     ineligible:
@@ -369,5 +375,5 @@ function trustOf(req: Request): TrustProxy {
 }
 
 function isPromise<T>(value: Awaitable<T>): value is Promise<T> {
-  return typeof (value as Promise<T> | null)?.then === 'function'
+  return typeof (value as Promise<T> | null | undefined)?.then === 'function'
 }

@@ -21,7 +21,7 @@ export class Prefetches {
     const now = Date.now()
     const holder = req as unknown as Holder
     if (holder[this.#key] !== undefined || this.#responses.peek(resource, req.headers, now) !== undefined) return
-    const found = this.#responses.find(resource, req.headers, [...tags, resource.urlTag], now)
+    const found = this.#responses.find(resource, req.headers, tags, now)
     // Whoever started it may never take it.
     found.catch(() => {})
     holder[this.#key] = { resource, found }

@@ -41,6 +41,8 @@ export interface Resource {
   readonly key: string
   readonly entryKey: string
   readonly urlTag: string
+  /** Those that every response has here, and its own. */
+  readonly tags: readonly string[]
 }
 
 export class Found {
@@ -112,6 +114,8 @@ export interface ResponsesOptions {
   readonly local: LocalCopies | undefined
   /** Stored per resource. */
   readonly maxVariants: number
+  /** Of every response. */
+  readonly tags: readonly string[]
 }
 
 /**
@@ -125,8 +129,10 @@ export class Responses {
   readonly #variantKeys = new Memo<string>(2000)
   readonly #variants: Variants
   readonly #isLocal: boolean
+  readonly #tags: readonly string[]
 
-  constructor({ redis, namespace, local, maxVariants }: ResponsesOptions) {
+  constructor({ redis, namespace, local, maxVariants, tags }: ResponsesOptions) {
+    this.#tags = tags
     const tier = local === undefined ? undefined : new LocalTier<Kept>(local.maxBytes)
     this.#isLocal = tier !== undefined
     let coherence: Coherence | undefined
@@ -134,7 +140,7 @@ export class Responses {
       redis,
       feature: 'responses',
       namespace,
-      decode: (entry) => this.#decode(entry, tier !== undefined),
+      decode: (entry, kept) => this.#decode(entry, kept),
       local: tier === undefined || local === undefined ? undefined : { tier, capMs: () => local.maxAgeMs },
       publishes: () => coherence !== undefined && coherence.mode !== 'tracking',
     })
@@ -153,7 +159,8 @@ export class Responses {
     if (known !== undefined) return known
     const authority = sharedAuthority(authorityOf(target), localPort)
     const key = resourceKey({ protocol, authority, url, extra })
-    const resource = { key, entryKey: this.store.entryKey(key), urlTag: urlTag(url) }
+    const tag = urlTag(url)
+    const resource = { key, entryKey: this.store.entryKey(key), urlTag: tag, tags: [...this.#tags, tag] }
     this.#resources.set(text, resource)
     return resource
   }
