@@ -105,11 +105,11 @@ describe('a job', () => {
   it('works on a Cluster', async () => {
     const cluster = await startCluster()
     afterwards(() => cluster.stop())
-    const redis = createRedisManager({ cluster: { nodes: cluster.nodes }, logger: false })
+    const redis = createRedisManager({ cluster: { nodes: cluster.nodes }, commandTimeout: '5s', logger: false })
     afterwards(() => redis.close())
-    await redis.ready('5s')
+    await redis.ready('10s')
     for (const name of ['one', 'two', 'three']) {
-      const queue = createQueue<Mail>(name, { redis, attempts: 1 })
+      const queue = createQueue<Mail>(name, { redis, attempts: 1, deadline: '5s' })
       afterwards(() => queue.close(100))
       const done: string[] = []
       queue.process(({ data, id }) => {

@@ -56,6 +56,14 @@ export function createProducer(redis: RedisManager, name: string): Producer {
     return opening
   }
 
+  /** Nothing has been sent yet: an attempt that somebody else began, and that failed, is no answer to this call. */
+  async function openedFor(operation: string): Promise<Open> {
+    const others = opening
+    if (others === undefined) return opened(operation)
+    const open = await others.catch(() => undefined)
+    return open ?? opened(operation)
+  }
+
   return {
     async warm() {
       if (!closed && redis.available) await opened('queue').catch(() => {})
@@ -64,7 +72,7 @@ export function createProducer(redis: RedisManager, name: string): Producer {
       if (closed) throw new RedisUnavailableError(operation, 'closed')
       // Known to be away: refused by the gate, before anything is loaded or opened.
       if (!redis.available) return redis.execute(operation, () => Promise.reject(new Error('unreachable')))
-      const { queue, connection } = await opened(operation)
+      const { queue, connection } = await openedFor(operation)
       return connection.execute(operation, () => work(queue), { deadlineMs })
     },
     async close() {
