@@ -1,4 +1,4 @@
-import { createServer as createHttpServer, type Server, type ServerOptions } from 'node:http'
+import { createServer as createHttpServer, type RequestListener, type Server, type ServerOptions } from 'node:http'
 import {
   createServer as createHttpsServer,
   type ServerOptions as HttpsOptions,
@@ -6,6 +6,8 @@ import {
 } from 'node:https'
 import { ConfigurationError } from '../shared/errors.js'
 import { show } from '../shared/options.js'
+import { FrontLane } from './front/front-lane.js'
+import type { FrontOptions } from './front/options.js'
 import { type ExpressApplication, expressConstructors, prototypesAreSlow } from './prototypes.js'
 
 /**
@@ -13,7 +15,8 @@ import { type ExpressApplication, expressConstructors, prototypesAreSlow } from 
  * 3 times as many requests on Node 20 and 22. On Node 24 and later, where nothing is to be gained, it is exactly
  * `http.createServer(options, app)`.
  *
- * Throws a `ConfigurationError` for anything but an Express application.
+ * Throws a `ConfigurationError` for anything but an Express application, and for a middleware in `front` that cannot
+ * answer there.
  *
  * @example
  * ```ts
@@ -24,21 +27,37 @@ import { type ExpressApplication, expressConstructors, prototypesAreSlow } from 
  * createServer(app).listen(3000)
  * ```
  */
-export function createServer(app: ExpressApplication, options: HttpsOptions & { key: unknown }): HttpsServer
-export function createServer(app: ExpressApplication, options?: ServerOptions): Server
-export function createServer(app: ExpressApplication, options: ServerOptions | HttpsOptions = {}): Server {
+export function createServer(
+  app: ExpressApplication,
+  options: HttpsOptions & FrontOptions & { key: unknown },
+): HttpsServer
+export function createServer(app: ExpressApplication, options?: ServerOptions & FrontOptions): Server
+export function createServer(
+  app: ExpressApplication,
+  { front = [], ...options }: (ServerOptions | HttpsOptions) & FrontOptions = {},
+): Server {
   if (typeof app !== 'function' || !isObject(app.request) || !isObject(app.response)) {
     throw new ConfigurationError('createServer', 'app', `must be an Express application, got ${show(app)}`)
   }
   // Constructors of the caller's own have prototypes of their own: they win.
   const given = { ...(prototypesAreSlow() ? expressConstructors(app) : {}), ...options }
   const secure = ['key', 'cert', 'pfx', 'SNICallback'].some((name) => name in options)
-  return secure ? createHttpsServer(given as HttpsOptions, app) : createHttpServer(given as ServerOptions, app)
+  const listener = front.length === 0 ? app : withFront(app, front)
+  return secure
+    ? createHttpsServer(given as HttpsOptions, listener)
+    : createHttpServer(given as ServerOptions, listener)
 }
 
 /** As Express' own `app.listen(port, …)`, on a server of {@link createServer}. */
 export function listen(app: ExpressApplication, ...given: Parameters<Server['listen']>): Server {
   return createServer(app).listen(...given)
+}
+
+function withFront(app: ExpressApplication, middlewares: readonly object[]): RequestListener {
+  const lane = new FrontLane(app, middlewares)
+  return (req, res) => {
+    if (!lane.answers(req, res)) app(req, res)
+  }
 }
 
 function isObject(value: unknown): boolean {

@@ -4,6 +4,7 @@ import { IncomingMessage, type RequestListener, ServerResponse } from 'node:http
 export interface ExpressApplication extends RequestListener {
   readonly request: object
   readonly response: object
+  get(setting: string): unknown
 }
 
 export interface Constructors {

@@ -1,0 +1,149 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { normaliseAddress } from '../../shared/address.js'
+import { ConfigurationError } from '../../shared/errors.js'
+import { show } from '../../shared/options.js'
+import type { ExpressApplication } from '../prototypes.js'
+import { type Circumstances, circumstancesOf, holdFor, overrides } from './circumstances.js'
+import { type Answering, laneOf, type Refuser, type TrustProxy } from './seams.js'
+import { staticHead } from './static-headers.js'
+import { Table } from './table.js'
+import { Traces } from './traces.js'
+
+interface Hit extends Circumstances {
+  readonly cache: Answering
+}
+
+interface Refused extends Circumstances {
+  readonly by: Refuser
+}
+
+/** A request as Express' router has it. */
+interface Routed extends IncomingMessage {
+  readonly originalUrl?: string
+  readonly baseUrl?: string
+}
+
+/**
+ * Answers before Express what needs nothing of it. It learns from Express what that is: a request is answered here only
+ * after an equal one (method, host and URL to the letter) was answered by the same middleware in Express, with nothing
+ * in front of it that has left a trace but static headers. On any doubt the request is Express'.
+ */
+export class FrontLane {
+  readonly #app: ExpressApplication
+  readonly #refusers: Refuser[] = []
+  readonly #hits = new Table<Hit>()
+  readonly #refused = new Table<Refused>()
+  readonly #traces = new Traces()
+  /** Express' own getter of the address asks this instead of a request. */
+  readonly #standIn: { headers: unknown; socket: unknown; readonly ip?: string }
+  #answering = false
+
+  constructor(app: ExpressApplication, middlewares: readonly object[]) {
+    this.#app = app
+    this.#standIn = Object.create(app.request)
+    for (const middleware of middlewares) this.#add(middleware)
+  }
+
+  /** True where the request has been answered. */
+  answers(req: IncomingMessage, res: ServerResponse): boolean {
+    this.#traces.begin(req, res)
+    const trusts = this.#app.get('trust proxy fn') as TrustProxy
+    if (this.#refusers.length > 0) {
+      const address = this.#addressOf(req, trusts)
+      for (const refuser of this.#refusers) {
+        const refuse = refuser.find(req, address)
+        if (refuse !== undefined) return this.#refuse(req, res, trusts, refuser, refuse)
+      }
+    }
+    const hit = this.#hits.get(req)
+    return hit !== undefined && holdFor(req, trusts, hit) && this.#replay(req, res, trusts, hit)
+  }
+
+  #add(middleware: object): void {
+    const lane = laneOf(middleware)
+    if (lane.kind === 'none') {
+      const what = typeof middleware === 'function' && middleware.name !== '' ? middleware.name : show(middleware)
+      throw new ConfigurationError('createServer', 'front', `cannot have ${what}: ${lane.why}`)
+    }
+    if (lane.kind === 'refuser') this.#refusers.push(lane.refuser)
+    else lane.cache.watch((req, res) => this.#learnHit(req, res, lane.cache))
+  }
+
+  #replay(req: IncomingMessage, res: ServerResponse, trusts: TrustProxy, { cache, head }: Hit): boolean {
+    for (let at = 0; at < head.length; at += 2) res.setHeader(head[at] as string, head[at + 1] as string)
+    this.#answering = true
+    try {
+      if (cache.answer(req, res, trusts)) return true
+    } finally {
+      this.#answering = false
+    }
+    for (let at = 0; at < head.length; at += 2) res.removeHeader(head[at] as string)
+    return false
+  }
+
+  #refuse(
+    req: IncomingMessage,
+    res: ServerResponse,
+    trusts: TrustProxy,
+    refuser: Refuser,
+    refuse: (res: ServerResponse) => void,
+  ): boolean {
+    const known = this.#refused.get(req)
+    if (known?.by === refuser && holdFor(req, trusts, known)) {
+      const { head } = known
+      for (let at = 0; at < head.length; at += 2) res.setHeader(head[at] as string, head[at + 1] as string)
+      refuse(res)
+      return true
+    }
+    const { method = '', url = '' } = req
+    res.once('finish', () => this.#learnRefusal(req, res, { refuser, method, url }))
+    return false
+  }
+
+  #learnHit(req: Routed, res: ServerResponse, cache: Answering): void {
+    if (this.#answering) return
+    const { method, originalUrl, baseUrl = '', url = '' } = req
+    // A middleware in front that has rewritten the URL may have done so for this request alone.
+    if (originalUrl === undefined || baseUrl + url !== originalUrl) return
+    const guards = this.#refusers.map(({ leaves }) => leaves).filter((name) => name !== undefined && name in req)
+    if (!this.#isPlain(req, res, guards, guards.length)) return
+    const head = staticHead(res)
+    if (head === undefined || (method !== 'GET' && method !== 'HEAD')) return
+    const circumstances = circumstancesOf(req, head, this.#app.get('trust proxy fn') as TrustProxy)
+    this.#hits.set(method, req.headers.host ?? '', originalUrl, { cache, ...circumstances })
+  }
+
+  /** Express has answered a caller who was known to be refused: by whom, and with nothing done in front of it? */
+  #learnRefusal(
+    req: Routed,
+    res: ServerResponse,
+    { refuser, method, url }: { refuser: Refuser; method: string; url: string },
+  ): void {
+    if (res.statusCode !== 429 || req.method !== method || req.originalUrl !== url || !refuser.hasRefused(req)) return
+    // Node has taken its own listeners off the request by now.
+    if (!this.#isPlain(req, res, ['rateLimit', '_eventsCount', refuser.leaves], 0)) return
+    const head = staticHead(res, (name) => OF_A_REFUSAL.test(name))
+    if (head === undefined) return
+    const circumstances = circumstancesOf(req, head, this.#app.get('trust proxy fn') as TrustProxy)
+    this.#refused.set(method, req.headers.host ?? '', url, { by: refuser, ...circumstances })
+  }
+
+  #isPlain(req: IncomingMessage, res: ServerResponse, left: readonly (string | undefined)[], listens: number): boolean {
+    // A mounted application has settings and middlewares of its own.
+    return (
+      Object.getPrototypeOf(req) === this.#app.request && !overrides(req) && this.#traces.none(req, res, left, listens)
+    )
+  }
+
+  #addressOf(req: IncomingMessage, trusts: TrustProxy): string | undefined {
+    const { remoteAddress } = req.socket
+    if (!trusts(remoteAddress, 0)) return normaliseAddress(remoteAddress)
+    this.#standIn.headers = req.headers
+    this.#standIn.socket = req.socket
+    const { ip } = this.#standIn
+    this.#standIn.socket = undefined
+    return normaliseAddress(ip)
+  }
+}
+
+const OF_A_REFUSAL = /^(?:ratelimit|x-ratelimit-|retry-after$|content-type$|content-length$|cache-control$)/

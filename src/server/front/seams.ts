@@ -1,0 +1,97 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+
+/** Whether an address is a proxy whose word counts: what Express makes of `trust proxy`. */
+export type TrustProxy = (address: string | undefined, hop: number) => boolean
+
+/** Of a response cache. */
+export interface Answering {
+  readonly ineligible: string | undefined
+  watch(watcher: (req: IncomingMessage, res: ServerResponse) => void): void
+  answer(req: IncomingMessage, res: ServerResponse, trusts: TrustProxy): boolean
+}
+
+/** A whole refusal. */
+export interface Refusal {
+  readonly status: number
+  readonly head: Readonly<Record<string, string | number>>
+  readonly body: Buffer
+}
+
+/** Of a limiter. */
+interface Limiting {
+  readonly ineligible: string | undefined
+  isBlocked(req: IncomingMessage, address: string | undefined): Refusal | undefined
+}
+
+/** Of a security log. */
+interface Guarding {
+  isTrap(path: string): boolean
+  blockedFor(address: string | undefined): number | undefined
+  refuse(res: ServerResponse, retryAfterMs: number): void
+}
+
+/** Knows callers who are refused, without asking anybody. */
+export interface Refuser {
+  /** What to answer, or `undefined` where the caller is not known to be refused. */
+  find(req: IncomingMessage, address: string | undefined): ((res: ServerResponse) => void) | undefined
+  /** Whether it was this middleware that refused a request in Express. */
+  hasRefused(req: object): boolean
+  /** It stands in front of what it lets pass, watches the response, and leaves this on the request. */
+  readonly leaves: string | undefined
+}
+
+export type Lane =
+  | { readonly kind: 'cache'; readonly cache: Answering }
+  | { readonly kind: 'refuser'; readonly refuser: Refuser }
+  /** Why it can answer nothing here. */
+  | { readonly kind: 'none'; readonly why: string }
+
+/** Of the registry of symbols, by which middlewares of this package show what they can do outside of Express. */
+const RESPONSES = Symbol.for('holdfast.response-cache.seam')
+const LIMITER = Symbol.for('holdfast.rate-limit.seam')
+const SECURITY = Symbol.for('holdfast.security.seam')
+
+interface Seams {
+  readonly [RESPONSES]?: Answering
+  readonly [LIMITER]?: Limiting
+  readonly [SECURITY]?: Guarding
+  readonly limiterName?: string
+}
+
+export function laneOf(middleware: object): Lane {
+  const { [RESPONSES]: cache, [LIMITER]: limiter, [SECURITY]: security, limiterName } = middleware as Seams
+  const why = (cache ?? limiter)?.ineligible
+  if (why !== undefined) return { kind: 'none', why }
+  if (cache !== undefined) return { kind: 'cache', cache }
+  if (limiter !== undefined) return { kind: 'refuser', refuser: refuserOf(limiter, limiterName) }
+  if (security !== undefined) return { kind: 'refuser', refuser: guardOf(security) }
+  return { kind: 'none', why: 'it is no response cache, limiter or security log of this package' }
+}
+
+function refuserOf(limiter: Limiting, name: string | undefined): Refuser {
+  return {
+    leaves: undefined,
+    find(req, address) {
+      const refusal = limiter.isBlocked(req, address)
+      if (refusal === undefined) return undefined
+      return (res) => {
+        res.writeHead(refusal.status, refusal.head)
+        res.end(refusal.body)
+      }
+    },
+    hasRefused: (req) => (req as { rateLimit?: { limiter?: unknown } }).rateLimit?.limiter === name,
+  }
+}
+
+function guardOf(security: Guarding): Refuser {
+  return {
+    leaves: 'security',
+    find({ url = '' }, address) {
+      const left = security.blockedFor(address)
+      const end = url.indexOf('?')
+      if (left === undefined || security.isTrap(end < 0 ? url : url.slice(0, end))) return undefined
+      return (res) => security.refuse(res, left)
+    },
+    hasRefused: (req) => 'security' in req && !('rateLimit' in req),
+  }
+}

@@ -1,0 +1,69 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+
+/** What Express leaves on requests and responses, and body and cookie parsers on requests without a body. */
+const OF_EXPRESS: ReadonlySet<string> = new Set([
+  ...['next', 'baseUrl', 'originalUrl', '_parsedUrl', '_parsedOriginalUrl', 'params', 'route', 'res', 'req', 'query'],
+  ...['locals', 'statusCode', 'statusMessage', 'body', '_body', 'cookies', 'signedCookies', 'secret'],
+])
+
+const needed: unique symbol = Symbol('holdfast.server.needed')
+
+type Middleware<Req, Res> = (req: Req, res: Res, next: (error?: unknown) => void) => unknown
+
+/**
+ * A middleware that must run for every request: what stands behind it is never answered in front. Needed for those
+ * alone that leave no trace, such as a check of a header; whatever changes the request or the response, or waits for
+ * the response's end, is noticed.
+ *
+ * @example
+ * ```ts
+ * import express from 'express'
+ * import { mustRun } from 'holdfast/server'
+ *
+ * const app = express()
+ * app.use('/partners', mustRun((req, res, next) => {
+ *   if (req.headers['x-api-key'] === process.env.API_KEY) next()
+ *   else res.writeHead(401).end()
+ * }))
+ * ```
+ */
+export function mustRun<Req extends IncomingMessage, Res extends ServerResponse>(
+  middleware: Middleware<Req, Res>,
+): (req: Req, res: Res, next: (error?: unknown) => void) => unknown {
+  return function neededMiddleware(req, res, next) {
+    ;(req as { [needed]?: true })[needed] = true
+    return middleware(req, res, next)
+  }
+}
+
+/** Tells whether middlewares have done anything to an exchange that Express alone would not have. */
+export class Traces {
+  #request: ReadonlySet<string> | undefined
+  #response: ReadonlySet<string> = new Set()
+  #finish = 0
+  #close = 0
+
+  /** Every exchange is told of while it is new; the first one is remembered. */
+  begin(req: IncomingMessage, res: ServerResponse): void {
+    if (this.#request !== undefined) return
+    this.#request = new Set(Object.keys(req))
+    this.#response = new Set(Object.keys(res))
+    this.#finish = res.listenerCount('finish')
+    this.#close = res.listenerCount('close')
+  }
+
+  /**
+   * `left`: a name that may be on the request, of a middleware that also waits for the end of the response where
+   * `listens` is true.
+   */
+  none(req: IncomingMessage, res: ServerResponse, left: readonly (string | undefined)[], listens: number): boolean {
+    return (
+      !(needed in req) &&
+      Object.keys(req).every((name) => this.#request?.has(name) || OF_EXPRESS.has(name) || left.includes(name)) &&
+      Object.keys(res).every((name) => this.#response.has(name) || OF_EXPRESS.has(name)) &&
+      Object.keys((res as { locals?: object }).locals ?? {}).length === 0 &&
+      res.listenerCount('finish') === this.#finish + listens &&
+      res.listenerCount('close') === this.#close
+    )
+  }
+}
