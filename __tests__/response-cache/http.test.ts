@@ -123,6 +123,85 @@ describe('labels that a response gives itself', () => {
   })
 })
 
+describe('labels and directives for caches, on the way out', () => {
+  const LABELS = { 'Surrogate-Key': 'a b', 'Cache-Tag': 'c' }
+  const AIMED = { 'CDN-Cache-Control': 'max-age=5', 'Surrogate-Control': 'max-age=6' }
+  const ways: [string, RequestHandler][] = [
+    ['set', (_req, res) => void res.set({ ...LABELS, ...AIMED }).send('x')],
+    ['written with the head', (_req, res) => void res.writeHead(200, { ...LABELS, ...AIMED, 'X-A': 'b' }).end('x')],
+    [
+      'written as a list',
+      (_req, res) => void res.writeHead(200, 'Fine', Object.entries({ ...LABELS, ...AIMED }).flat()).end('x'),
+    ],
+    [
+      'flushed early',
+      (_req, res) =>
+        void res
+          .set({ ...LABELS, ...AIMED })
+          .writeHead(200)
+          .end('x'),
+    ],
+  ]
+  const passing: [string, Record<string, string>, 'get' | 'post'][] = [
+    ['MISS', {}, 'get'],
+    ['HIT', {}, 'get'],
+    ['MISS', { 'Cache-Control': 'no-cache' }, 'get'],
+    ['BYPASS', { 'Cache-Control': 'no-store' }, 'get'],
+    ['BYPASS', { Authorization: 'x' }, 'get'],
+    ['BYPASS', {}, 'post'],
+  ]
+  it.each(ways)('%s: labels are removed from every answer, what is aimed at caches stays', async (_name, handler) => {
+    const { app } = appWith(handler, { redis })
+    for (const [state, headers, method] of passing) {
+      const answer = await request(app)[method]('/').set(headers)
+      expect(answer.headers['x-cache']).toBe(state)
+      for (const name of Object.keys(LABELS)) expect(answer.headers[name.toLowerCase()]).toBeUndefined()
+      for (const [name, value] of Object.entries(AIMED)) expect(answer.headers[name.toLowerCase()]).toBe(value)
+    }
+  })
+
+  it('labels are removed from what is refused, revalidated, conditional, and where Redis is away', async () => {
+    const answers: Record<string, request.Response> = {}
+    const refused = appWith((_req, res) => void res.set(LABELS).cookie('a', 'b').send('x'), { redis })
+    answers.refused = await request(refused.app).get('/')
+    const conditional = appWith((_req, res) => void res.set({ ...LABELS, ETag: '"v"' }).send('x'), { redis })
+    answers.conditional = await request(conditional.app).get('/c').set('If-None-Match', '"v"')
+    const validated = appWith(
+      (_req, res) => void res.set({ ...LABELS, ETag: '"v"', 'Cache-Control': 'no-cache' }).send('x'),
+      { redis, ttl: undefined },
+    )
+    await request(validated.app).get('/v')
+    answers.validated = await request(validated.app).get('/v')
+    const away = createRedisManager({ url: 'redis://127.0.0.1:1', logger: false })
+    const gone = appWith((_req, res) => void res.set(LABELS).send('x'), { redis: away })
+    answers.away = await request(gone.app).get('/')
+    await away.close()
+    const off = appWith((_req, res) => void res.set(LABELS).send('x'), { redis, env: { CACHE_DISABLED: '1' } })
+    answers.off = await request(off.app).get('/')
+    for (const { headers } of Object.values(answers)) {
+      expect([headers['surrogate-key'], headers['cache-tag']]).toEqual([undefined, undefined])
+    }
+    expect(Object.values(answers).map(({ headers }) => headers['x-cache'])).toEqual([
+      ...['MISS', 'MISS', 'REVALIDATED', 'BYPASS', 'BYPASS'],
+    ])
+  })
+
+  it('CDN-Cache-Control decides before Surrogate-Control, and both before Cache-Control', async () => {
+    const standard = async (headers: Record<string, string>) => {
+      const { app } = appWith((_req, res) => void res.set(headers).send('x'), { redis, ttl: undefined })
+      await server.client().flushall()
+      await request(app).get('/')
+      return (await request(app).get('/')).headers['x-cache']
+    }
+    const none = { 'Cache-Control': 'no-store' }
+    expect(await standard({ 'CDN-Cache-Control': 'max-age=60', ...none })).toBe('HIT')
+    expect(await standard({ 'Surrogate-Control': 'max-age=60', ...none })).toBe('HIT')
+    expect(await standard({ 'CDN-Cache-Control': 'no-store', 'Surrogate-Control': 'max-age=60' })).toBe('MISS')
+    expect(await standard({ 'CDN-Cache-Control': 'no-store', 'Cache-Control': 'max-age=60' })).toBe('MISS')
+    expect(await standard({ 'CDN-Cache-Control': '', 'Cache-Control': 'max-age=60' })).toBe('HIT')
+  })
+})
+
 describe('headers that say how it went', () => {
   it('name the reason (RFC 9211)', async () => {
     const { app } = appWith(
