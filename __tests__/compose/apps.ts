@@ -31,7 +31,7 @@ export interface Stack {
 }
 
 /** Mounts middlewares one after the other, or as one. */
-export function mount(app: Express, form: Form, ...middlewares: readonly RequestHandler[]): void {
+function mount(app: Express, form: Form, ...middlewares: readonly RequestHandler[]): void {
   if (form === 'composed') app.use(compose(...middlewares))
   else for (const each of middlewares) app.use(each)
 }
