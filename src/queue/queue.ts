@@ -4,6 +4,7 @@ import { type Duration, toMs } from '../shared/duration.js'
 import { ConfigurationError } from '../shared/errors.js'
 import { aDuration, anInteger, aString, checkOptions, type Rules } from '../shared/options.js'
 import { encodePayload } from '../shared/payload.js'
+import { loadBullMQ } from './bullmq.js'
 import { createDeadLetters } from './create-dead-letters.js'
 import type { DeadLetters } from './dead-letters.js'
 import { warnOfEviction } from './eviction.js'
@@ -114,6 +115,8 @@ export function createQueue<Data, Result = unknown>(name: string, options: Queue
   ]
   let closing: Promise<void> | undefined
   let checked = false
+  // Told at once: an outage would hide it behind its own errors.
+  loadBullMQ().catch((error: Error) => redis.warn('HOLDFAST_QUEUE_BULLMQ', error.message))
   returned()
 
   function returned(): void {
