@@ -17,9 +17,20 @@ function demand({ limit, windowMs, cost }: Row, { most, unjust, undecided, windo
   expect(unjust).toBe(0)
 }
 
-async function run(processes: number, rows: readonly Row[], durationMs: number, remembered = 0): Promise<Outcome[]> {
+interface Circumstances {
+  readonly remembered?: number
+  readonly skews?: readonly number[]
+}
+
+async function run(
+  processes: number,
+  rows: readonly Row[],
+  durationMs: number,
+  { remembered = 0, skews = [] }: Circumstances = {},
+): Promise<Outcome[]> {
   const scenarios = rows.map((row) => ({ ...row, name: aNewName() }))
-  const outcomes = await hammer(processes, { url: world.server.url, scenarios, durationMs, inFlight: 32, remembered })
+  const load = { url: world.server.url, scenarios, durationMs, inFlight: 32, remembered, skews }
+  const outcomes = await hammer(processes, load)
   if (FULL) for (const [index, row] of rows.entries()) print(processes, row, outcomes[index] as Outcome)
   return outcomes
 }
@@ -43,8 +54,22 @@ describe('across processes, 32 calls in flight each', () => {
   })
 
   it('also where each process remembers refusals', async () => {
-    const outcomes = await run(2, rows.slice(0, 3), 2500, 10_000)
+    const outcomes = await run(2, rows.slice(0, 3), 2500, { remembered: 10_000 })
     for (const [index, row] of rows.slice(0, 3).entries()) demand(row, outcomes[index] as Outcome)
+  })
+
+  it('also where the clocks of the processes disagree, by seconds and by days', async () => {
+    const skews = [-5000, 5000, -86_400_000, 0]
+    for (const remembered of [0, 10_000]) {
+      const outcomes = await run(4, rows.slice(0, 2), 2500, { remembered, skews })
+      for (const [index, row] of rows.slice(0, 2).entries()) demand(row, outcomes[index] as Outcome)
+    }
+  })
+
+  it('also under a load that swells and falls to nothing', async () => {
+    const teeth = rows.slice(0, 3).map((row) => ({ ...row, shape: 'sawtooth' as const }))
+    const outcomes = await run(4, teeth, 3500)
+    for (const [index, row] of teeth.entries()) demand(row, outcomes[index] as Outcome)
   })
 
   it('and the measure sees what a fixed window and GCRA let through', async () => {

@@ -35,7 +35,7 @@ interface Reply {
 }
 
 /** Beside a policy that does not slide, the script takes its long way instead of the shortcut. */
-const COMPANION = toPolicy({ name: 'companion', limit: 1_000_000_000, window: MINUTE }, 'gcra')
+const COMPANION = toPolicy({ name: 'companion', limit: 1_000_000_000, window: MINUTE }, 'fixed')
 
 async function askBeside(asked: Asked): Promise<Reply> {
   const reply = await ask({ ...asked, policies: [...asked.policies, COMPANION] })
@@ -183,6 +183,38 @@ describe('the decision script', () => {
       )
     },
   )
+
+  const adversaries: Record<string, (window: number, limit: number) => [at: number, calls: number][]> = {
+    'a burst on each side of an edge': (window, limit) => [
+      [window - 1, limit],
+      [window + 1, limit],
+      [2 * window - 2, limit],
+      [2 * window, limit],
+    ],
+    'the last moment of a window, then a trickle': (window, limit) => [
+      [window - 1, limit],
+      ...Array.from({ length: 200 }, (_, i): [number, number] => [window + (i * window) / 100, 2]),
+    ],
+    'a sawtooth': (window, limit) =>
+      Array.from({ length: 60 }, (_, i) => [(i * window) / 12, Math.ceil(((i % 7) * limit) / 6)]),
+  }
+
+  describe.each(Object.keys(adversaries))('gives an adversary no more than the limit in any window: %s', (pattern) => {
+    it.each(WAYS)('%s', async (_way, ask) => {
+      for (const limit of [1, 7, 100, 101, 250]) {
+        const [key, it] = [aKey(), policy(limit)]
+        const admitted: { at: number; points: number }[] = []
+        for (const [moment, calls] of adversaries[pattern]?.(MINUTE, limit) ?? []) {
+          const at = Math.floor(moment)
+          for (let i = 0; i < calls; i++) {
+            if ((await ask({ key, at, policies: [it] })).status !== 'allowed') break
+            admitted.push({ at, points: 1 })
+          }
+        }
+        expect([limit, mostInAnyWindow(admitted, MINUTE)]).toEqual([limit, limit])
+      }
+    })
+  })
 
   it.each(['sliding', 'fixed', 'gcra'] as const)('%s: says exactly when the cost fits', async (algorithm) => {
     await fc.assert(

@@ -9,6 +9,8 @@ export interface Scenario {
   readonly windowMs: number
   readonly cost: 1 | 3 | 'mixed'
   readonly algorithm?: 'sliding' | 'fixed' | 'gcra'
+  /** `sawtooth`: calls in flight grow to all of them and fall to none, over and over. */
+  readonly shape?: 'steady' | 'sawtooth'
 }
 
 export interface Load {
@@ -17,6 +19,13 @@ export interface Load {
   readonly durationMs: number
   readonly inFlight: number
   readonly remembered: number
+  /** By how much each process's clock is wrong, in ms; those without one are right. */
+  readonly skews?: readonly number[]
+}
+
+/** What one process is told. */
+export interface Task extends Load {
+  readonly skew: number
 }
 
 /**
@@ -58,7 +67,7 @@ export async function hammer(processes: number, load: Load): Promise<Outcome[]> 
     }
     await Promise.all(children.map((child) => once(child, 'message')))
     const answers = children.map((child) => once(child, 'message'))
-    for (const child of children) child.send(load)
+    for (const [index, child] of children.entries()) child.send({ ...load, skew: load.skews?.[index] ?? 0 })
     const reports = (await Promise.all(answers)).map(([reports]) => reports as Report[])
     return load.scenarios.map((scenario, index) =>
       outcomeOf(

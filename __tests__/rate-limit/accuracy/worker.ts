@@ -1,10 +1,11 @@
-import { setImmediate as turn } from 'node:timers/promises'
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { createRateLimiter } from '../../../src/rate-limit/index.js'
 import { createRedisManager } from '../../../src/redis/index.js'
-import type { Load, Report } from './load.js'
+import type { Report, Task } from './load.js'
 
 /** One process of a hammer: keeps so many calls in flight on each key until time is up. */
-process.once('message', async (load: Load) => {
+process.once('message', async (load: Task) => {
+  setWrong(load.skew)
   const redis = createRedisManager({
     url: load.url,
     logger: false,
@@ -16,15 +17,24 @@ process.once('message', async (load: Load) => {
   const reports: Report[] = load.scenarios.map(() => ({ admitted: [], refused: [], undecided: 0, decisions: 0 }))
   const refusals: Map<number, number>[] = []
   const loops: Promise<void>[] = []
-  const end = Date.now() + load.durationMs
-  for (const [index, { name, limit, windowMs, cost, algorithm }] of load.scenarios.entries()) {
+  const begin = performance.now()
+  const end = begin + load.durationMs
+  for (const [index, { name, limit, windowMs, cost, algorithm, shape }] of load.scenarios.entries()) {
     const limiter = createRateLimiter({ redis, name, limit, window: windowMs, algorithm, remembered: load.remembered })
     const report = reports[index] as Report
     const cheapest = new Map<number, number>()
     refusals.push(cheapest)
     let calls = 0
-    const hammer = async (): Promise<void> => {
-      while (Date.now() < end) {
+    // Out of step with the window, so that the teeth meet it at every phase.
+    const tooth = windowMs * 0.7
+    const resting = (which: number): boolean =>
+      shape === 'sawtooth' && ((performance.now() - begin) % tooth) / tooth < which / load.inFlight
+    const hammer = async (which: number): Promise<void> => {
+      while (performance.now() < end) {
+        if (resting(which)) {
+          await sleep(1)
+          continue
+        }
         const points = cost === 'mixed' ? 1 + (calls++ % 5) : cost
         const { allowed, source, at } = await limiter.consume('key', points)
         report.decisions++
@@ -35,7 +45,7 @@ process.once('message', async (load: Load) => {
         if (source !== 'redis') await turn()
       }
     }
-    for (let i = 0; i < load.inFlight; i++) loops.push(hammer())
+    for (let i = 0; i < load.inFlight; i++) loops.push(hammer(i))
   }
   await Promise.all(loops)
   for (const [index, cheapest] of refusals.entries()) {
@@ -44,4 +54,20 @@ process.once('message', async (load: Load) => {
   await redis.close()
   process.send?.(reports, () => process.disconnect())
 })
+
+/** As a host whose clock nobody has set. */
+function setWrong(ms: number): void {
+  const right = Date.now
+  class WrongDate extends Date {
+    constructor(...given: [] | [number | string | Date]) {
+      super(given.length === 0 ? right() + ms : (given[0] as number))
+    }
+    static override now(): number {
+      return right() + ms
+    }
+  }
+  Object.assign(globalThis, { Date: WrongDate })
+  Object.defineProperty(performance, 'timeOrigin', { value: performance.timeOrigin + ms })
+}
+
 process.send?.('ready')
