@@ -9,6 +9,7 @@ import { createPreferences } from '../../src/preferences/index.js'
 import { rateLimit } from '../../src/rate-limit/index.js'
 import { createRedisManager, type RedisManager } from '../../src/redis/index.js'
 import { responseCache } from '../../src/response-cache/index.js'
+import { redisSession } from '../../src/session/index.js'
 import { createUsage } from '../../src/usage/index.js'
 import { eventually } from '../support/eventually.js'
 import type { RedisServer } from '../support/redis-server.js'
@@ -57,6 +58,30 @@ describe('createMetrics', () => {
     const { hitRatios } = metrics.snapshot()
     expect(hitRatios.response_cache_requests).toBeGreaterThan(0)
     expect(hitRatios.response_cache_requests).toBeLessThan(1)
+  })
+
+  it('counts sessions that requests ask for once each, by what was found, and those that live on', async () => {
+    const app = express().use(
+      redisSession({ redis, secret: 'a secret for tests only', ttl: '10m', touchAfter: '100ms' }),
+    )
+    app.get('/in', (req, res) => {
+      Object.assign(req.session, { user: 'ada' })
+      res.sendStatus(204)
+    })
+    app.get('/out', (req, res) => req.session.destroy(() => void res.sendStatus(204)))
+    app.get('/', (req, res) => void res.json(Object.keys(req.session)))
+    const cookie = (await request(app).get('/in')).get('Set-Cookie')?.[0] ?? ''
+    const visit = (path: string) => request(app).get(path).set('Cookie', cookie)
+    await visit('/')
+    await new Promise((resolve) => setTimeout(resolve, 150))
+    await visit('/')
+    await visit('/out')
+    await visit('/')
+    const { counters } = metrics.snapshot()
+    const loaded = counters.sessions_loaded?.map(({ labels, value }) => [labels.outcome, value])
+    expect(loaded?.[0]).toEqual(['found', 3])
+    expect(loaded?.reduce((sum, [, value]) => sum + (value as number), 0)).toBe(4)
+    expect(counters.sessions_touched?.[0]?.value).toBeGreaterThanOrEqual(1)
   })
 
   it('measures functions, sync and async, and hands on what they return or throw', async () => {

@@ -76,9 +76,12 @@ export function createCore(options: SessionCoreOptions, maxAge?: number): Sessio
     migrates: migrateFrom !== undefined,
     mint: (userId) => mintId(userId === undefined ? undefined : users.tagOf(userId)),
     async find(id, after) {
-      const found = await repository.find(id, after)
-      if (found.status !== 'missing' || migrateFrom === undefined) return found
-      return adoptLegacy(redis, repository, { prefix: migrateFrom, id, idle, absolute })
+      let found = await repository.find(id, after)
+      if (found.status === 'missing' && migrateFrom !== undefined) {
+        found = await adoptLegacy(redis, repository, { prefix: migrateFrom, id, idle, absolute })
+      }
+      if (redis.listens('session.loaded')) redis.emit('session.loaded', { outcome: found.status })
+      return found
     },
     async remove(id, reason, orLater) {
       if (migrateFrom !== undefined) {

@@ -7,9 +7,18 @@ export interface SessionEvent {
 /** `logout`: by its user. `revoked`: by somebody else, or as one of many. `renewed`: replaced by a new id. */
 export type SessionEnd = 'logout' | 'revoked' | 'renewed' | 'excess' | 'reuse'
 
+/** One session asked for by its id, as its middleware does once per request. Built only where somebody listens. */
+export interface SessionLoaded {
+  /** `missing`, `expired`, `revoked`: there is none any more. `unavailable`: Redis could not tell. */
+  readonly outcome: 'found' | 'missing' | 'expired' | 'revoked' | 'corrupt' | 'unavailable'
+}
+
 declare module '../shared/events.js' {
   interface EventCatalogue {
     readonly 'session.created': SessionEvent
+    readonly 'session.loaded': SessionLoaded
+    /** A read has restarted the idle time. */
+    readonly 'session.touched': SessionEvent
     /** The session goes on under a new id, which `session` names. */
     readonly 'session.renewed': SessionEvent
     readonly 'session.destroyed': SessionEvent & { readonly reason: SessionEnd }

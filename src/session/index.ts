@@ -6,7 +6,7 @@ export {
   SessionUnavailableError,
   TooManySessionsError,
 } from './errors.js'
-export type { SessionEnd, SessionEvent } from './events.js'
+export type { SessionEnd, SessionEvent, SessionLoaded } from './events.js'
 export type { SessionFallback, TokenClaims } from './fallback.js'
 export { type JwtOptions, jwt } from './jwt.js'
 export {

@@ -71,7 +71,7 @@ export class SessionRepository {
     if (status === 'found') {
       const { found, touched } = this.#reader.read(id, address, reply as scripts.FoundReply)
       if (touched && found.status === 'found') {
-        this.#settings.statistics.seen(address.hash, found.record.now + found.record.idle)
+        this.#touched(address, found.record.now + found.record.idle)
       }
       return found
     }
@@ -189,12 +189,17 @@ export class SessionRepository {
   /** Makes up for a read that did not restart the idle time. Nobody waits for it. */
   keepAlive({ address, now, lastSeen, idle }: SessionRecord, touchAfter: number): void {
     if (touchAfter < 0 || now - lastSeen < touchAfter) return
-    this.#settings.statistics.seen(address.hash, now + idle)
+    this.#touched(address, now + idle)
     void this.#redis.attempt<unknown>(
       'session.touch',
       (client) => this.#read(client, address, touchAfter),
       () => undefined,
     )
+  }
+
+  #touched({ hash }: Address, until: number): void {
+    this.#settings.statistics.seen(hash, until)
+    if (this.#redis.listens('session.touched')) this.#redis.emit('session.touched', { session: referenceOf(hash) })
   }
 
   /** Sets the idle time. Gives the expiry in Unix ms, or undefined for a dead session. */

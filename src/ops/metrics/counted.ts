@@ -80,6 +80,8 @@ export const COUNTED: CountedEvents = {
     help: 'Outages during which limits were not decided by Redis.',
     labels: ['limiter', 'reason', 'onUnavailable'],
   },
+  'session.loaded': { name: 'sessions_loaded', help: 'Sessions asked for, by what was found.', labels: ['outcome'] },
+  'session.touched': { name: 'sessions_touched', help: 'Sessions whose idle time a read has restarted.' },
   'session.created': { name: 'sessions_created', help: 'Sessions begun.' },
   'session.renewed': { name: 'sessions_renewed', help: 'Sessions given a new id.' },
   'session.destroyed': { name: 'sessions_destroyed', help: 'Sessions ended, by reason.', labels: ['reason'] },
