@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
+import { isSupported } from '../../src/cache/compression.js'
 import { type CacheOptions, type CacheOutcome, isCacheValueError, keyOf } from '../../src/cache/index.js'
 import { eventually } from '../support/eventually.js'
 import { type RedisServer, startRedis } from '../support/redis-server.js'
@@ -30,6 +31,9 @@ describe.each([
   ['without a local tier', {}],
   ['with a local tier', { local: true }],
   ['compressed', { compression: { algorithm: 'gzip', threshold: 1 } }],
+  ...(isSupported('zstd')
+    ? [['compressed by zstd', { compression: { algorithm: 'zstd', threshold: 1 } }] as const]
+    : []),
   ['compressed by brotli, with v8', { compression: { algorithm: 'brotli', threshold: 1 }, codec: 'v8' }],
 ] as [string, Omit<CacheOptions, 'redis'>][])('a cache %s', (_name, options) => {
   it('gives back any plain value as it was', async () => {
@@ -129,10 +133,10 @@ describe.each([
 
   it('ends values in time', async () => {
     const cache = await cacheWith(options)
-    await cache.set('short', 1, { ttl: 60 })
+    await cache.set('short', 1, { ttl: 1500 })
+    expect(await cache.get('short')).toBe(1)
     await cache.set('touched', 1)
     await cache.touch('touched', 60)
-    expect(await cache.get('short')).toBe(1)
     await eventually(async () => (await cache.get('short')) === undefined && (await cache.get('touched')) === undefined)
   })
 
@@ -236,7 +240,7 @@ describe('getOrSet', () => {
     for (const result of results) expect(result).toMatchObject({ status: 'rejected', reason: new Error('source') })
     const started = performance.now()
     expect(await cache.getOrSet('key', () => 1)).toBe(1)
-    expect(performance.now() - started).toBeLessThan(1000)
+    expect(performance.now() - started).toBeLessThan(4000)
   })
 
   it('lets the computation choose ttl and tags, or that nothing is stored', async () => {
@@ -331,7 +335,8 @@ describe('getOrSet', () => {
     const started = performance.now()
     go.resolve()
     expect(await waiting).toBe('theirs')
-    expect(performance.now() - started).toBeLessThan(500)
+    // By the clock it would be at the end of the lease, or of its patience: five seconds each.
+    expect(performance.now() - started).toBeLessThan(4000)
     expect(await slow).toBe('theirs')
   })
 
@@ -348,16 +353,16 @@ describe('getOrSet', () => {
     go.resolve()
     await expect(failing).rejects.toThrow('no')
     expect(await waiting).toBe('mine')
-    expect(performance.now() - started).toBeLessThan(1000)
+    expect(performance.now() - started).toBeLessThan(4000)
   })
 
   it('takes over from a holder that died once its lease ends, and renews the lease of one that lives', async () => {
-    const cache = await cacheWith({ leaseTime: 300 })
-    await server.client().set('holdfast:cache-lease:default:0:{key}', 'x'.repeat(16), 'PX', 300)
+    const cache = await cacheWith({ leaseTime: 2000 })
+    await server.client().set('holdfast:cache-lease:default:0:{key}', 'x'.repeat(16), 'PX', 500)
     expect(await cache.getOrSet('key', () => 'mine')).toBe('mine')
-    const slow = cache.getOrSet('slow', () => sleep(900).then(() => 'kept'))
-    const other = await cacheWith({ leaseTime: 300 })
-    await sleep(600)
+    const slow = cache.getOrSet('slow', () => sleep(5000).then(() => 'kept'))
+    const other = await cacheWith({ leaseTime: 2000 })
+    await sleep(3000)
     let runs = 0
     expect(await other.getOrSet('slow', () => ++runs)).toBe('kept')
     await slow
@@ -367,15 +372,19 @@ describe('getOrSet', () => {
 
 describe('freshness', () => {
   it('renews in the last part of the ttl while it serves, once in the fleet', async () => {
-    const [one, two] = [await cacheWith({ refreshAhead: 0.9 }), await cacheWith({ refreshAhead: 0.9 })]
+    const [one, two] = [await cacheWith({ refreshAhead: 0.99 }), await cacheWith({ refreshAhead: 0.99 })]
     let runs = 0
     const compute = () => `v${++runs}`
-    expect(await one.getOrSet('key', compute, { ttl: 2000 })).toBe('v1')
-    await sleep(250)
+    const options = { ttl: '20s' } as const
+    expect(await one.getOrSet('key', compute, options)).toBe('v1')
+    await sleep(300)
+    const go = deferred()
+    const renew = () => go.promise.then(compute)
     const served = await Promise.all(
-      Array.from({ length: 50 }, (_, i) => (i % 2 ? one : two).getOrSet('key', compute, { ttl: 2000 })),
+      Array.from({ length: 50 }, (_, i) => (i % 2 ? one : two).getOrSet('key', renew, options)),
     )
     expect(new Set(served)).toEqual(new Set(['v1']))
+    go.resolve()
     await eventually(async () => (await one.get('key')) === 'v2')
     expect(runs).toBe(2)
   })
@@ -423,7 +432,7 @@ describe('freshness', () => {
     const ask = (key: 'hot' | 'idle') => cache.getOrSet(key, () => ++runs[key], { ttl: 1200 })
     for (let i = 0; i < 5; i++) await ask('hot')
     await ask('idle')
-    await eventually(() => runs.hot === 2, { within: 3000 })
+    await eventually(() => runs.hot === 2)
     expect(await cache.get('hot')).toBe(2)
     await sleep(500)
     expect(runs.idle).toBe(1)

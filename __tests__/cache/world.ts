@@ -14,12 +14,13 @@ export async function peer(
   options: Omit<CacheOptions, 'redis'> = {},
   armed: boolean = options.local !== undefined && options.local !== false,
 ): Promise<Peer> {
-  const redis = createRedisManager({ logger: false, ...manager })
-  await redis.ready(5000)
+  // What is late is left to the tests of outages.
+  const redis = createRedisManager({ logger: false, commandTimeout: '10s', ...manager })
+  await redis.ready(20_000)
   let cache: Cache
   try {
     cache = createCache({ redis, jitter: 0, ...options })
-    if (armed) await eventually(() => cache.stats().local.mode !== 'off', { within: 5000 })
+    if (armed) await eventually(() => cache.stats().local.mode !== 'off')
   } catch (error) {
     await redis.close()
     throw error

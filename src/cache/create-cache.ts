@@ -44,7 +44,7 @@ export function createCache(options: CacheOptions): Cache {
   const closing = new AbortController()
   const defaults = policyOf({ ...options, ttl, tags: [] }, { leaseMs: toMs(leaseTime) })
   const values = new Values({ codec, compression: compressionOf(options.compression), maxBytes })
-  const memory = fallback === 'memory' ? new MemoryFallback(32 * MIB) : undefined
+  const memory = fallback === 'none' ? undefined : new MemoryFallback(fallbackBytes(fallback) ?? 32 * MIB)
 
   const tier = local === undefined ? undefined : new LocalTier<Held>(local.maxBytes ?? 32 * MIB)
   const maxAgeMs = toMs(local?.maxAge ?? 30_000)
@@ -146,6 +146,10 @@ function once(subscribe: (run: () => void) => () => void, run: () => void): () =
     run()
   })
   return stop
+}
+
+function fallbackBytes(option: Exclude<CacheOptions['fallback'], 'none'>): number | undefined {
+  return typeof option === 'object' ? option.maxBytes : undefined
 }
 
 function compressionOf(option: CacheOptions['compression']): Compression | false {

@@ -76,7 +76,14 @@ export interface CacheOptions extends FreshnessOptions {
   /** `'json'` refuses what JSON would change; `'v8'` carries dates, maps, big integers. @default 'json' */
   readonly codec?: 'json' | 'v8' | CacheCodec | undefined
   /** While Redis is away: `'memory'` remembers in this process, dropped on its return. @default 'none' */
-  readonly fallback?: 'none' | 'memory' | undefined
+  readonly fallback?:
+    | 'none'
+    | 'memory'
+    | {
+        /** @default 33554432 */
+        readonly maxBytes?: number | undefined
+      }
+    | undefined
   /** Entries written under another version are misses: change it with the shape of your values. @default none */
   readonly version?: string | undefined
   /** Longer values are returned but not stored, in bytes; compressed ones may not inflate to more. @default 4194304 */
@@ -171,7 +178,7 @@ export const cacheRules: Rules<CacheOptions> = {
       return aString.accepts(codec?.name) && typeof codec?.encode === 'function' && typeof codec.decode === 'function'
     },
   }),
-  fallback: oneOf('none', 'memory'),
+  fallback: either(oneOf('none', 'memory'), shape('{ maxBytes }', { maxBytes: anInteger(1) })),
   version: aString,
   maxBytes: anInteger(1, 512 * 1024 * 1024),
   leaseTime: aDuration(50),
