@@ -20,7 +20,8 @@ export function callSafely<Args extends unknown[]>(
 ): void {
   try {
     const result = call(...args)
-    if (types.isPromise(result)) result.catch(onError)
+    // Most return nothing, and the question to the engine is dearer than the call.
+    if (typeof result === 'object' && types.isPromise(result)) result.catch(onError)
   } catch (error) {
     onError(error)
   }
@@ -31,35 +32,39 @@ export function callSafely<Args extends unknown[]>(
  * diagnostics channel `name:type`, which costs one look at the channel while nobody subscribes.
  */
 export function createEmitter<Catalogue>(onError: (error: unknown) => void, name?: string): Emitter<Catalogue> {
-  const listeners = new Map<keyof Catalogue, Set<(event: never) => unknown>>()
-  const channels = new Map<keyof Catalogue, Channel>()
-  const channelOf = (type: keyof Catalogue): Channel | undefined => {
-    if (name === undefined) return undefined
-    let found = channels.get(type)
+  const topics = new Map<keyof Catalogue, Topic>()
+  const topicOf = (type: keyof Catalogue): Topic => {
+    let found = topics.get(type)
     if (found === undefined) {
-      found = channel(`${name}:${String(type)}`)
-      channels.set(type, found)
+      found = { channel: name === undefined ? undefined : channel(`${name}:${String(type)}`), listeners: [] }
+      topics.set(type, found)
     }
     return found
   }
   return {
     on(type, listener) {
-      const set = listeners.get(type) ?? new Set()
-      listeners.set(type, set)
+      const topic = topicOf(type)
       // A wrapper of its own, so that subscribing one function twice needs two unsubscriptions.
       const own = (event: never): unknown => listener(event)
-      set.add(own)
+      topic.listeners = [...topic.listeners, own]
       return () => {
-        set.delete(own)
+        topic.listeners = topic.listeners.filter((each) => each !== own)
       }
     },
     emit(type, event) {
-      const published = channelOf(type)
+      const { channel: published, listeners } = topicOf(type)
       if (published?.hasSubscribers) published.publish(event)
-      const set = listeners.get(type)
-      if (set === undefined) return
-      for (const listener of set) callSafely(listener, onError, event as never)
+      for (const listener of listeners) callSafely(listener, onError, event as never)
     },
-    listens: (type) => (listeners.get(type)?.size ?? 0) > 0 || channelOf(type)?.hasSubscribers === true,
+    listens(type) {
+      const { channel: published, listeners } = topicOf(type)
+      return listeners.length > 0 || published?.hasSubscribers === true
+    },
   }
+}
+
+interface Topic {
+  readonly channel: Channel | undefined
+  /** Replaced, never changed: who comes or goes during an event does not change who hears it. */
+  listeners: readonly ((event: never) => unknown)[]
 }
