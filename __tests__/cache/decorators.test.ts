@@ -1,76 +1,108 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { cacheable, invalidates } from '../../src/cache/index.js'
+import { execFile } from 'node:child_process'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
+import { transform } from '@swc/core'
+import * as holdfast from '../../src/cache/index.js'
 import { type RedisServer, startRedis } from '../support/redis-server.js'
+import type { Products } from './fixtures/decorated.js'
 import { type Peer, peer } from './world.js'
+
+const root = join(__dirname, '../..')
+const fixture = join(__dirname, 'fixtures/decorated.ts')
+const run = promisify(execFile)
 
 let server: RedisServer
 let one: Peer
+let folder: string
 
 beforeAll(async () => {
   server = await startRedis()
   one = await peer({ url: server.url })
+  folder = await mkdtemp(join(tmpdir(), 'holdfast-decorators-'))
 })
 afterAll(async () => {
   await one.close()
   await server.stop()
+  await rm(folder, { recursive: true })
+})
+beforeEach(async () => {
+  await server.client().flushall()
 })
 
-class Products {
-  runs = 0
-  get cache() {
-    return one.cache
-  }
-  async find(id: number, _filter?: object): Promise<{ id: number; run: number }> {
-    return { id, run: ++this.runs }
-  }
-  async rename(_id: number): Promise<string> {
-    return 'renamed'
-  }
+/** Checks the types too. */
+async function byTypeScript(legacy: boolean): Promise<string> {
+  const compiler = join(createRequire(join(root, 'package.json')).resolve('typescript/package.json'), '../bin/tsc')
+  const out = join(folder, `typescript-${legacy}`)
+  await run(process.execPath, [
+    ...[compiler, fixture, '--ignoreConfig', '--strict', '--skipLibCheck', '--outDir', out, '--rootDir', root],
+    ...['--target', 'es2022', '--lib', 'es2024,esnext.decorators', '--types', 'node'],
+    ...['--module', 'commonjs', '--moduleResolution', 'bundler'],
+    ...(legacy ? ['--experimentalDecorators'] : []),
+  ])
+  return readFile(join(out, '__tests__/cache/fixtures/decorated.js'), 'utf8')
 }
 
-const find = { ttl: '1m', tags: (id: number) => ['products', `product:${id}`] } as const
-const rename = { tags: (id: number) => [`product:${id}`] }
-
-/** As TypeScript and Babel call decorators of the standard. */
-function standard(): Products {
-  class Decorated extends Products {}
-  const context = (name: string) => ({ kind: 'method', name }) as unknown as ClassMethodDecoratorContext
-  const prototype = Decorated.prototype
-  prototype.find = cacheable(find as never)(Products.prototype.find as never, context('find'))
-  prototype.rename = invalidates(rename as never)(Products.prototype.rename as never, context('rename'))
-  return new Decorated()
+async function bySwc(legacy: boolean): Promise<string> {
+  const { code } = await transform(await readFile(fixture, 'utf8'), {
+    jsc: {
+      target: 'es2022',
+      parser: { syntax: 'typescript', decorators: true },
+      transform: legacy ? { legacyDecorator: true } : { decoratorVersion: '2022-03' },
+    },
+    module: { type: 'commonjs' },
+  })
+  return code
 }
 
-/** As TypeScript calls them under `experimentalDecorators`. */
-function experimental(): Products {
-  class Legacy extends Products {}
-  for (const [name, decorator] of [
-    ['find', cacheable(find as never)],
-    ['rename', invalidates(rename as never)],
-  ] as const) {
-    const descriptor = { value: Products.prototype[name], configurable: true, writable: true }
-    decorator(Legacy.prototype, name, descriptor)
-    Object.defineProperty(Legacy.prototype, name, descriptor)
-  }
-  return new Legacy()
+async function byEsbuild(legacy: boolean): Promise<string> {
+  const compilerOptions = { experimentalDecorators: legacy }
+  const { stdout } = await run(join(root, 'node_modules/.bin/esbuild'), [
+    ...[fixture, '--format=cjs', '--target=es2022', `--tsconfig-raw=${JSON.stringify({ compilerOptions })}`],
+  ])
+  return stdout
+}
+
+function load(code: string): typeof Products {
+  const module = { exports: {} as { Products: typeof Products } }
+  const require = (): typeof holdfast => holdfast
+  new Function('module', 'exports', 'require', code)(module, module.exports, require)
+  return module.exports.Products
 }
 
 describe.each([
-  ['standard', standard],
-  ['experimental', experimental],
-])('%s decorators', (_name, make) => {
-  it('cache by arguments and invalidate by tags', async () => {
-    const products = make()
-    expect(await products.find(1, { a: 1, b: 2 })).toEqual({ id: 1, run: 1 })
-    expect(await products.find(1, { b: 2, a: 1 })).toEqual({ id: 1, run: 1 })
-    expect(await products.find(2)).toEqual({ id: 2, run: 2 })
-    expect(await products.rename(1)).toBe('renamed')
-    expect((await products.find(1, { a: 1, b: 2 })).run).toBe(3)
-    expect((await products.find(2)).run).toBe(2)
-  })
+  ['TypeScript', byTypeScript],
+  ['SWC', bySwc],
+  ['esbuild', byEsbuild],
+])('compiled by %s', (_name, compile) => {
+  it.each([
+    ['standard', false],
+    ['experimental', true],
+  ])(
+    '%s decorators cache by arguments and invalidate by tags',
+    async (_kind, legacy) => {
+      const Compiled = load(await compile(legacy))
+      const products = new Compiled(one.cache)
+      expect(await products.find(1, { a: 1, b: 2 })).toEqual({ id: 1, run: 1 })
+      expect(await products.find(1, { b: 2, a: 1 })).toEqual({ id: 1, run: 1 })
+      expect(await products.find(2)).toEqual({ id: 2, run: 2 })
+      expect(await products.rename(1)).toBe('renamed 1')
+      expect((await products.find(1, { a: 1, b: 2 })).run).toBe(3)
+      expect((await products.find(2)).run).toBe(2)
+      expect(await products.name(7)).toBe('product 7, run 4')
+      expect(await one.cache.get('name:7')).toBe('product 7, run 4')
+      // What failed has changed nothing.
+      await expect(products.fail()).rejects.toThrow('the source refused')
+      expect(await products.name(7)).toBe('product 7, run 4')
+    },
+    120_000,
+  )
 })
 
 it('say what is missing', () => {
-  const method = cacheable()(async () => 1, { kind: 'method', name: 'x' } as unknown as ClassMethodDecoratorContext)
+  const method = holdfast.cacheable()(async () => 1, { kind: 'method', name: 'x' } as never)
   expect(() => method.call({})).toThrow(/property `cache`/)
 })

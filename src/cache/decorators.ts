@@ -20,12 +20,17 @@ export interface InvalidatesOptions extends WithCache {
 }
 
 type Method = (this: object, ...args: never[]) => unknown
+/** The caller awaits the cache, so the method has to be one that is awaited. */
+type AsyncMethod = (...args: never[]) => Promise<unknown>
 
-/** Works as a standard decorator and under `experimentalDecorators`. */
+/** Works as a standard decorator and under `experimentalDecorators`, on methods that return promises. */
 export interface MethodDecorator {
-  <Function extends Method>(method: Function, context: ClassMethodDecoratorContext): Function
-  // biome-ignore lint/suspicious/noExplicitAny: the type of a descriptor under experimentalDecorators
-  (target: object, name: string | symbol, descriptor: TypedPropertyDescriptor<any>): void
+  <Function extends AsyncMethod>(method: Function, context: ClassMethodDecoratorContext): Function
+  <Function extends AsyncMethod>(
+    target: object,
+    name: string | symbol,
+    descriptor: TypedPropertyDescriptor<Function>,
+  ): void
 }
 
 /**
