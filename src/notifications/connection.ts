@@ -1,6 +1,6 @@
 import { Cursor, type CursorHost } from './cursor.js'
 import type { Feed } from './feed.js'
-import { frame, HEARTBEAT, notificationJson, retryFrame } from './frame.js'
+import { frame, HEARTBEAT, notificationBody, retryFrame } from './frame.js'
 import type { Entry } from './plan.js'
 import { encodePosition } from './position.js'
 
@@ -88,7 +88,7 @@ export class Connection implements CursorHost {
 
   sendEntry(cursor: Cursor, entry: Entry): boolean {
     const topic = cursor.feed.audience.kind === 'topic' ? cursor.feed.audience.name : undefined
-    return this.#send(frame(entry.type, notificationJson(entry, topic), this.#position()))
+    return this.#send(`id: ${this.#position()}\n${notificationBody(entry, topic)}`)
   }
 
   sendGap(cursor: Cursor): boolean {
@@ -144,9 +144,11 @@ export class Connection implements CursorHost {
   }
 
   #position(): string {
-    const topics = new Map<string, string>()
-    for (const { feed, position } of this.cursors.slice(1))
-      if (position !== undefined) topics.set(feed.digest, position)
+    const topics: [digest: string, position: string][] = []
+    for (let at = 1; at < this.cursors.length; at++) {
+      const { feed, position } = this.cursors[at] as Cursor
+      if (position !== undefined) topics.push([feed.digest, position])
+    }
     return encodePosition({ user: this.cursors[0]?.position, topics })
   }
 

@@ -14,8 +14,14 @@ export function retryFrame(ms: number): string {
   return `retry: ${ms}\n\n`
 }
 
-/** The data of a notification's event. */
-export function notificationJson({ id, type, json }: Entry, topic: string | undefined): string {
+let written: { readonly entry: Entry; readonly body: string } | undefined
+
+/** A notification's event but for its id. An entry is of one topic, and goes to all who follow it one after the other. */
+export function notificationBody(entry: Entry, topic: string | undefined): string {
+  if (written?.entry === entry) return written.body
+  const { id, type, json } = entry
   const from = topic === undefined ? '' : `,"topic":${JSON.stringify(topic)}`
-  return `{"id":"${id}","type":"${type}","at":${timeOf(id)}${from},"data":${json}}`
+  const body = frame(type, `{"id":"${id}","type":"${type}","at":${timeOf(id)}${from},"data":${json}}`)
+  written = { entry, body }
+  return body
 }

@@ -14,7 +14,13 @@ export interface Position {
 const NOWHERE = '-'
 const MAX_TEXT = 4096
 
-export function encodePosition({ user, topics }: Position): string {
+export function encodePosition({
+  user,
+  topics,
+}: {
+  readonly user: string | undefined
+  readonly topics: Iterable<readonly [digest: string, id: string]>
+}): string {
   let text = user ?? NOWHERE
   for (const [digest, id] of topics) text += `,${digest}=${id}`
   return text
