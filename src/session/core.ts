@@ -75,13 +75,9 @@ export function createCore(options: SessionCoreOptions, maxAge?: number): Sessio
     maxBytes,
     migrates: migrateFrom !== undefined,
     mint: (userId) => mintId(userId === undefined ? undefined : users.tagOf(userId)),
-    async find(id, after) {
-      let found = await repository.find(id, after)
-      if (found.status === 'missing' && migrateFrom !== undefined) {
-        found = await adoptLegacy(redis, repository, { prefix: migrateFrom, id, idle, absolute })
-      }
-      if (redis.listens('session.loaded')) redis.emit('session.loaded', { outcome: found.status })
-      return found
+    find(id, after) {
+      const asked = repository.find(id, after)
+      return migrateFrom === undefined && !redis.listens('session.loaded') ? asked : adopted(id, asked)
     },
     async remove(id, reason, orLater) {
       if (migrateFrom !== undefined) {
@@ -100,5 +96,13 @@ export function createCore(options: SessionCoreOptions, maxAge?: number): Sessio
       statistics.close()
       repository.outbox.close()
     },
+  }
+  async function adopted(id: string, asked: Promise<Found>): Promise<Found> {
+    let found = await asked
+    if (found.status === 'missing' && migrateFrom !== undefined) {
+      found = await adoptLegacy(redis, repository, { prefix: migrateFrom, id, idle, absolute })
+    }
+    if (redis.listens('session.loaded')) redis.emit('session.loaded', { outcome: found.status })
+    return found
   }
 }

@@ -1,4 +1,4 @@
-import { Session, type SessionData } from 'express-session'
+import { Session } from 'express-session'
 import type { Facts, SessionRecord } from './record.js'
 
 /** What {@link Session} asks of a request. */
@@ -59,12 +59,13 @@ export class LiveSession {
   #minted: Facts | undefined
   #beforeUse: (() => void) | undefined
 
-  constructor(holder: Holder, id: string, data: SessionData) {
+  constructor(holder: Holder, id: string, data: object, cookie?: object) {
     this.#holder = holder
     this.#id = id
     for (const key of Object.keys(data)) {
-      if (!(key in this)) (this as unknown as Record<string, unknown>)[key] = data[key as keyof SessionData]
+      if (!(key in this)) (this as Record<string, unknown>)[key] = (data as Record<string, unknown>)[key]
     }
+    if (cookie !== undefined) (this as Record<string, unknown>).cookie = cookie
   }
 
   get id(): string {

@@ -50,7 +50,7 @@ export class OnDemand {
     this.#url = request.originalUrl
     request.sessionStore = store
     request.sessionID = id
-    this.#session = store.revive(request, store.dataOf(record))
+    this.#session = store.revive(request, record)
     LiveSession.beforeUse(this.#session, () => this.#mountNow())
     const held = response as unknown as Held
     this.#below = { end: held.end, write: held.write, writeHead: held.writeHead }

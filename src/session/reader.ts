@@ -2,7 +2,7 @@ import type { RedisManager } from '../redis/index.js'
 import type { Address } from './address.js'
 import { type Codec, isUnknownKey, type Opened } from './codec.js'
 import { placeOfData, placeOfFacts } from './places.js'
-import { type Facts, type Found, parseObject, type SessionRecord } from './record.js'
+import { type Facts, type Found, parseObject, StoredRecord } from './record.js'
 import type { FoundReply } from './scripts.js'
 
 /** Turns what a read replied into a session, or says what is wrong with it. */
@@ -18,31 +18,20 @@ export class RecordReader {
     this.#outdated = outdated
   }
 
-  /** Also gives whether the read restarted the idle time. */
-  read(id: string, address: Address, [, data, meta, numbers]: FoundReply): { found: Found; touched: boolean } {
-    const [version = 0, begunAt = 0, idMadeAt = 0, deadline = 0, idle = 0, lastSeen = 0, now = 0, touched = 0] = numbers
-      .toString()
-      .split(' ')
-      .map(Number)
-    const opened = this.#codec.open(data, placeOfData(address, version))
+  read(id: string, address: Address, [, sealed, meta, rest]: FoundReply): Found {
+    const numbers = rest.toString().split(' ')
+    const opened = this.#codec.open(sealed, placeOfData(address, Number(numbers[0])))
     // Most requests do not ask for the facts; but who lacks a key to them must not take the user for nobody.
     const facts = this.#codec.binary ? this.#codec.open(meta, placeOfFacts(address)) : undefined
     if (isUnknownKey(opened) || (facts !== undefined && isUnknownKey(facts))) {
-      return { found: { status: 'unavailable', reason: 'unknown-key' }, touched: false }
+      return { status: 'unavailable', reason: 'unknown-key' }
     }
-    const parsed = 'text' in opened ? parseObject(opened.text) : undefined
+    const data = 'text' in opened ? parseObject(opened.text) : undefined
     // The record is kept: a mistake in the roll-out of a key must not cost the sessions.
-    if (!('text' in opened) || parsed === undefined) {
-      return { found: this.corrupt('the data of a session cannot be read'), touched: false }
-    }
+    if (!('text' in opened) || data === undefined) return this.corrupt('the data of a session cannot be read')
     if (opened.outdated || (facts !== undefined && 'text' in facts && facts.outdated)) this.#outdated(address)
-    const record: SessionRecord = {
-      ...{ id, address, json: opened.text, data: parsed, version },
-      ...{ begunAt, idMadeAt, deadline, lastSeen, idle, now },
-      facts: {},
-    }
     const readFacts = (): Facts => this.#facts(facts ?? this.#codec.open(meta, placeOfFacts(address)))
-    return { found: { status: 'found', record: withLazyFacts(record, readFacts) }, touched: touched === 1 }
+    return { status: 'found', record: new StoredRecord({ id, address, json: opened.text, data }, numbers, readFacts) }
   }
 
   corrupt(problem: string): { readonly status: 'corrupt' } {
@@ -56,15 +45,4 @@ export class RecordReader {
     if (facts === undefined) this.corrupt('the facts of a session cannot be read')
     return facts ?? {}
   }
-}
-
-function withLazyFacts(record: SessionRecord, read: () => Facts): SessionRecord {
-  let facts: Facts | undefined
-  return Object.defineProperty(record, 'facts', {
-    enumerable: true,
-    get() {
-      facts ??= read()
-      return facts
-    },
-  })
 }

@@ -32,9 +32,75 @@ export interface SessionRecord {
   readonly now: number
 }
 
+/** What a read found. Most requests ask for few of its parts, so that they are read from the reply when asked for. */
+export class StoredRecord implements SessionRecord {
+  readonly id: string
+  readonly address: Address
+  readonly json: string
+  readonly data: Json
+  readonly #numbers: readonly string[]
+  readonly #readFacts: () => Facts
+  #facts: Facts | undefined
+
+  constructor(
+    { id, address, json, data }: Pick<SessionRecord, 'id' | 'address' | 'json' | 'data'>,
+    numbers: readonly string[],
+    readFacts: () => Facts,
+  ) {
+    this.id = id
+    this.address = address
+    this.json = json
+    this.data = data
+    this.#numbers = numbers
+    this.#readFacts = readFacts
+  }
+
+  get facts(): Facts {
+    this.#facts ??= this.#readFacts()
+    return this.#facts
+  }
+
+  get version(): number {
+    return this.#number(0)
+  }
+
+  get begunAt(): number {
+    return this.#number(1)
+  }
+
+  get idMadeAt(): number {
+    return this.#number(2)
+  }
+
+  get deadline(): number {
+    return this.#number(3)
+  }
+
+  get idle(): number {
+    return this.#number(4)
+  }
+
+  get lastSeen(): number {
+    return this.#number(5)
+  }
+
+  get now(): number {
+    return this.#number(6)
+  }
+
+  /** Whether the read restarted the idle time. */
+  get touched(): boolean {
+    return this.#numbers[7] === '1'
+  }
+
+  #number(place: number): number {
+    return Number(this.#numbers[place] ?? 0)
+  }
+}
+
 /** `missing`: never was, was logged out, or its idle time passed. */
 export type Found =
-  | { readonly status: 'found'; readonly record: SessionRecord }
+  | { readonly status: 'found'; readonly record: StoredRecord }
   | { readonly status: 'missing' | 'revoked' | 'expired' | 'corrupt' }
   /** Nobody can tell. */
   | { readonly status: 'unavailable'; readonly reason: string }

@@ -57,30 +57,35 @@ export class SessionRepository {
   }
 
   /** One round trip, which also restarts the idle time where it last did so `touchAfter` ms ago. */
-  async find(id: string, touchAfter: number = NEVER): Promise<Found> {
+  find(id: string, touchAfter: number = NEVER): Promise<Found> {
     const address = this.addressOf(id)
-    if (this.outbox.ended(address)) return { status: 'revoked' }
-    if (this.outbox.waiting > 0) await this.outbox.flush(address.hash)
-    const reply = await this.#redis.attempt<scripts.ReadReply | FallbackReason>(
-      'session.read',
-      (client) => this.#read(client, address, touchAfter),
-      (reason) => reason,
-    )
-    if (typeof reply === 'string') return { status: 'unavailable', reason: reply }
-    const status = reply[0].toString()
-    if (status === 'found') {
-      const { found, touched } = this.#reader.read(id, address, reply as scripts.FoundReply)
-      if (touched && found.status === 'found') {
-        this.#touched(address, found.record.now + found.record.idle)
-      }
-      return found
-    }
-    if (status === 'alias') {
-      const successor = reply[1] === undefined ? undefined : openWith(id, reply[1].toString())
-      return successor === undefined ? { status: 'missing' } : this.find(successor, touchAfter)
-    }
-    if (status === 'foreign') return this.#reader.corrupt('the key of a session holds something else')
-    return { status: status as 'missing' | 'revoked' | 'expired' }
+    if (this.outbox.ended(address)) return Promise.resolve({ status: 'revoked' })
+    if (this.outbox.waiting === 0) return this.#find(id, address, touchAfter)
+    return this.outbox.flush(address.hash).then(() => this.#find(id, address, touchAfter))
+  }
+
+  #find(id: string, address: Address, touchAfter: number): Promise<Found> {
+    return this.#redis
+      .attempt<scripts.ReadReply | FallbackReason>(
+        'session.read',
+        (client) => this.#read(client, address, touchAfter),
+        (reason) => reason,
+      )
+      .then((reply) => {
+        if (typeof reply === 'string') return { status: 'unavailable', reason: reply }
+        const status = reply[0].toString()
+        if (status === 'found') return this.#found(id, address, reply as scripts.FoundReply)
+        if (status === 'foreign') return this.#reader.corrupt('the key of a session holds something else')
+        if (status !== 'alias') return { status: status as 'missing' | 'revoked' | 'expired' }
+        const successor = reply[1] === undefined ? undefined : openWith(id, reply[1].toString())
+        return successor === undefined ? { status: 'missing' } : this.find(successor, touchAfter)
+      })
+  }
+
+  #found(id: string, address: Address, reply: scripts.FoundReply): Found {
+    const found = this.#reader.read(id, address, reply)
+    if (found.status === 'found' && found.record.touched) this.#touched(found.record)
+    return found
   }
 
   #read(client: RedisClient, { record, generation, index, hash }: Address, after: number): Promise<scripts.ReadReply> {
@@ -187,9 +192,10 @@ export class SessionRepository {
   }
 
   /** Makes up for a read that did not restart the idle time. Nobody waits for it. */
-  keepAlive({ address, now, lastSeen, idle }: SessionRecord, touchAfter: number): void {
+  keepAlive(record: SessionRecord, touchAfter: number): void {
+    const { address, now, lastSeen } = record
     if (touchAfter < 0 || now - lastSeen < touchAfter) return
-    this.#touched(address, now + idle)
+    this.#touched(record)
     void this.#redis.attempt<unknown>(
       'session.touch',
       (client) => this.#read(client, address, touchAfter),
@@ -197,8 +203,8 @@ export class SessionRepository {
     )
   }
 
-  #touched({ hash }: Address, until: number): void {
-    this.#settings.statistics.seen(hash, until)
+  #touched({ address: { hash }, now, idle }: SessionRecord): void {
+    this.#settings.statistics.seen(hash, now + idle)
     if (this.#redis.listens('session.touched')) this.#redis.emit('session.touched', { session: referenceOf(hash) })
   }
 

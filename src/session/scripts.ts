@@ -25,7 +25,7 @@ local function death(record, generation)
 end
 `
 
-/** found, data, facts, and the rest as one text of numbers: each reply of its own would be an object to make. */
+/** found, data, facts, and the rest as one text of numbers (see StoredRecord): each reply of its own would be an object. */
 export type FoundReply = readonly [status: Sealed, data: Sealed, meta: Sealed, numbers: Sealed]
 export type ReadReply = readonly [status: Sealed, successor?: Sealed] | FoundReply
 type Sealed = Buffer | string

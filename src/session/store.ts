@@ -32,6 +32,11 @@ export interface Known {
   readonly session?: LiveSession
 }
 
+interface CookieData {
+  readonly expires?: Date | string | null | undefined
+  readonly originalMaxAge?: number | null | undefined
+}
+
 type Callback<T = unknown> = (error?: unknown, result?: T) => void
 
 /**
@@ -92,11 +97,18 @@ export class RedisSessionStore extends Store {
     }
   }
 
+  /** Gives the request the session of a record. */
+  revive(request: Holder, record: SessionRecord): LiveSession {
+    const session = sessionOf(request, record.data as Partial<SessionData>)
+    Originated.set(session, this.#originOf(record, session as unknown as SessionData))
+    request.session = session
+    return session
+  }
+
   /** The data of a session, with what its changes count from. */
   dataOf(record: SessionRecord): SessionData {
     const data = { ...record.data, cookie: record.data.cookie ?? {} } as SessionData
-    const { json, version } = record
-    Originated.set(data, { json, version, idle: this.#nominalIdle(data), record })
+    Originated.set(data, this.#originOf(record, data))
     return data
   }
 
@@ -181,29 +193,13 @@ export class RedisSessionStore extends Store {
 
   /** As in express-session, but for the id, which may change while the request runs. */
   override createSession(...[request, data]: Parameters<Store['createSession']>): ReturnType<Store['createSession']> {
-    return this.revive(request as Holder, data as SessionData) as unknown as ReturnType<Store['createSession']>
-  }
-
-  revive(request: Holder, data: SessionData): LiveSession {
-    const session = this.#standing ?? this.#sessionOf(request, data)
+    const session = this.#standing ?? sessionOf(request as Holder, data)
     this.#standing = undefined
-    request.session = session
-    return session
-  }
-
-  #sessionOf(request: Holder, data: SessionData): LiveSession {
-    const { expires, originalMaxAge } = data.cookie as {
-      expires?: Date | string | null
-      originalMaxAge?: number | null
-    }
-    const cookie = new (Cookie as new (options: object) => Cookie)(data.cookie)
-    if (typeof expires === 'string') cookie.expires = new Date(expires)
-    cookie.originalMaxAge = originalMaxAge ?? null
-    data.cookie = cookie
-    const session = new LiveSession(request, request.sessionID as string, data)
     const origin = Originated.of(data)
-    if (origin !== undefined) Originated.set(session, origin)
-    return session
+    if (origin !== undefined && Originated.of(session) === undefined) Originated.set(session, origin)
+    const live = session as unknown as ReturnType<Store['createSession']>
+    ;(request as Holder).session = session
+    return live
   }
 
   close(): void {
@@ -263,9 +259,24 @@ export class RedisSessionStore extends Store {
     return new Date(expires).getTime() - Date.now()
   }
 
+  #originOf(record: SessionRecord, data: SessionData): Origin {
+    const { json, version } = record
+    return { json, version, idle: this.#nominalIdle(data), record }
+  }
+
   #nominalIdle({ cookie }: SessionData): number {
     return cookie?.originalMaxAge ?? this.#settings.core.idle
   }
+}
+
+/** As express-session makes it: the cookie an object with its methods, its end a date. */
+function sessionOf(request: Holder, data: Partial<SessionData>): LiveSession {
+  const stored: CookieData = data.cookie ?? {}
+  const { expires, originalMaxAge } = stored
+  const cookie = new (Cookie as new (options: object) => Cookie)(stored)
+  if (typeof expires === 'string') cookie.expires = new Date(expires)
+  cookie.originalMaxAge = originalMaxAge ?? null
+  return new LiveSession(request, request.sessionID as string, data, cookie)
 }
 
 /** Starts an operation of connect-redis so that nothing is thrown at the caller and the callback is called once. */
