@@ -56,6 +56,12 @@ describe('the cache tests of the HTTP working group’s chair', () => {
   const modes: [name: string, options: Partial<RunOptions>, known: Readonly<Record<string, string>>][] = [
     ['with guessed lifetimes', { options: { heuristics: true } }, KNOWN_FAILURES],
     ['with copies in the process', { options: { local: true } }, { ...KNOWN_FAILURES, ...WITHOUT_HEURISTICS }],
+    [
+      'composed with a limiter and a session',
+      { options: { form: 'composed' } },
+      { ...KNOWN_FAILURES, ...WITHOUT_HEURISTICS },
+    ],
+    ['in the front lane', { options: { form: 'front', local: true } }, { ...KNOWN_FAILURES, ...WITHOUT_HEURISTICS }],
     ['without coalescing', { options: { coalesce: false } }, { ...KNOWN_FAILURES, ...WITHOUT_HEURISTICS }],
     [
       'through two processes in turn that share one Redis',

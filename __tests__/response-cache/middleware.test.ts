@@ -15,7 +15,7 @@ import { createRedisManager, type RedisManager } from '../../src/redis/index.js'
 import { type ResponseCacheOutcome, responseCache } from '../../src/response-cache/index.js'
 import { eventually } from '../support/eventually.js'
 import { type RedisServer, startRedis } from '../support/redis-server.js'
-import { appWith, raw } from './app.js'
+import { appWith, itCounts, raw } from './app.js'
 
 let server: RedisServer
 let redis: RedisManager
@@ -306,7 +306,7 @@ describe('who is given what', () => {
     expect(fat.headers['x-cache']).toBe('BYPASS')
   })
 
-  it('keeps what earlier middlewares set for this request', async () => {
+  itCounts('keeps what earlier middlewares set for this request', async () => {
     let n = 0
     const perRequest: RequestHandler = (req, res, next) => {
       n++
@@ -566,7 +566,7 @@ describe('bad input', () => {
     expect(runs()).toBe(paths.length)
   })
 
-  it('takes corrupt, foreign and forged entries for a miss', async () => {
+  itCounts('takes corrupt, foreign and forged entries for a miss', async () => {
     const problems: unknown[] = []
     const off = redis.on('data.corrupt', (event) => problems.push(event))
     const { app, runs } = appWith(json, { redis })
@@ -588,7 +588,7 @@ describe('bad input', () => {
   })
 })
 
-it('emits one outcome per request', async () => {
+itCounts('emits one outcome per request', async () => {
   const { app } = appWith(json, { redis })
   await twice(app)
   await request(app).post('/')

@@ -7,7 +7,7 @@ import { responseCache } from '../../src/response-cache/index.js'
 import { keyedParameter, keyedUrl } from '../../src/response-cache/query.js'
 import type { RedisServer } from '../support/redis-server.js'
 import { useRedis } from '../support/use-redis.js'
-import { type AppOptions, appWith } from './app.js'
+import { type AppOptions, appWith, itCounts } from './app.js'
 
 let server: RedisServer
 let redis: RedisManager
@@ -91,7 +91,7 @@ describe.each([4, 5] as const)('a query on Express %i', (version) => {
     expect(runs()).toBe(1)
   })
 
-  it('is shown whole to a handler whose answer is not stored, and to loggers in any case', async () => {
+  itCounts('is shown whole to a handler whose answer is not stored, and to loggers in any case', async () => {
     const logged: string[] = []
     const logger: RequestHandler = (req, res, next) => next(void res.on('finish', () => logged.push(req.originalUrl)))
     const { app } = shop({ ignoreQuery: TRACKING, before: [logger] })
