@@ -12,8 +12,8 @@ let redis: RedisManager
 
 beforeAll(async () => {
   server = await startRedis()
-  redis = createRedisManager({ url: server.url, logger: false, commandTimeout: '2s' })
-  await redis.ready()
+  redis = createRedisManager({ url: server.url, logger: false, commandTimeout: '10s' })
+  await redis.ready('10s')
 })
 afterAll(async () => {
   await redis.close()

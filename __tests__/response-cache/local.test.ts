@@ -12,9 +12,9 @@ let other: RedisManager
 
 beforeAll(async () => {
   server = await startRedis()
-  redis = createRedisManager({ url: server.url, logger: false, commandTimeout: '2s' })
-  other = createRedisManager({ url: server.url, logger: false, commandTimeout: '2s' })
-  await Promise.all([redis.ready(), other.ready()])
+  redis = createRedisManager({ url: server.url, logger: false, commandTimeout: '10s' })
+  other = createRedisManager({ url: server.url, logger: false, commandTimeout: '10s' })
+  await Promise.all([redis.ready('10s'), other.ready('10s')])
 })
 afterAll(async () => {
   await Promise.all([redis.close(), other.close()])

@@ -23,9 +23,9 @@ let outcomes: ResponseCacheOutcome[] = []
 
 beforeAll(async () => {
   server = await startRedis()
-  redis = createRedisManager({ url: server.url, logger: false, commandTimeout: '2s' })
+  redis = createRedisManager({ url: server.url, logger: false, commandTimeout: '10s' })
   redis.on('response-cache', (outcome) => outcomes.push(outcome))
-  await redis.ready()
+  await redis.ready('10s')
 })
 afterAll(async () => {
   await redis.close()

@@ -63,7 +63,16 @@ export function updateFromHead(update: HeadUpdate): void {
     if (!keeping.store) return
     const { body, names } = found
     void responses.save(
-      { resource, requestHeaders, head: { status: 200, headers }, kept, body, keeping, names },
+      {
+        resource,
+        requestHeaders,
+        head: { status: 200, headers },
+        kept,
+        removed: found.head.removed ?? [],
+        body,
+        keeping,
+        names,
+      },
       snapshot,
       now,
     )

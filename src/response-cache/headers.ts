@@ -64,6 +64,12 @@ export function storedHeaders(headers: HeaderList, before: ReadonlyMap<string, s
   })
 }
 
+/** What earlier middlewares had set and the answer no longer has: helmet takes `X-Powered-By` away. */
+export function removedHeaders(headers: HeaderList, before: ReadonlyMap<string, string>): string[] {
+  const sent = new Set(headers.map(([name]) => name.toLowerCase()))
+  return [...before.keys()].filter((name) => !sent.has(name) && !isOwn(name))
+}
+
 /** Describe the stored body, or are what it was validated by (RFC 9111 §3.2). */
 const OF_THE_BODY: ReadonlySet<string> = new Set([
   ...['content-encoding', 'content-length', 'content-md5', 'content-range', 'etag'],

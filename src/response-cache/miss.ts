@@ -4,7 +4,7 @@ import type { Forward } from './cache-status.js'
 import { type CaptureHooks, capture, type Head } from './capture.js'
 import { notModified } from './conditional.js'
 import type { ResponseCacheOutcome } from './events.js'
-import { type HeaderList, storedHeaders, updatedHeaders, valuesOf } from './headers.js'
+import { type HeaderList, removedHeaders, storedHeaders, updatedHeaders, valuesOf } from './headers.js'
 import { labelsOf } from './labels.js'
 import type { Mark } from './marks.js'
 import type { Keeping, Refusal, ResponseFacts, Storing } from './policy.js'
@@ -61,11 +61,19 @@ export function watchMiss(miss: Miss): void {
     reported = true
   }
 
-  function save(head: Head, headers: HeaderList, body: Buffer, keep: Keeping): void {
+  function save(
+    head: Head,
+    headers: HeaderList,
+    { body, keep, removed }: { body: Buffer; keep: Keeping; removed: readonly string[] },
+  ): void {
     const { status } = head
     // Not awaited: the client has its answer, and the next read on this connection comes after the write.
     void responses
-      .save({ resource, requestHeaders, head, kept: headers, body, keeping: keep, names }, snapshot, Date.now())
+      .save(
+        { resource, requestHeaders, head, kept: headers, removed, body, keeping: keep, names },
+        snapshot,
+        Date.now(),
+      )
       .then((stored) => {
         miss.onSettled(undefined)
         tell(
@@ -81,7 +89,7 @@ export function watchMiss(miss: Miss): void {
       if (!before.has(name) && !KEPT.has(name)) res.removeHeader(name)
     }
     const { status } = found.head
-    const prepared = headers === found.head.headers ? found.prepared : prepare(headers)
+    const prepared = headers === found.head.headers ? found.prepared : prepare(headers, found.head.removed)
     return prepareReplay(res, {
       ...{ method: req.method, requestHeaders, status, prepared, body: found.body, birth, now, age: miss.age },
     })
@@ -94,8 +102,10 @@ export function watchMiss(miss: Miss): void {
     const verdict = miss.decide({ status, headers: [...headers, ...tags], kept: headers, now })
     const birth = verdict.store ? verdict.birth : now
     const sent = verdict.store ? forWhom(headers) : headers
+    const { removed = [] } = found.head
     replaced = true
-    if (verdict.store) save({ status, headers: [...headers, ...tags] }, sent, found.body, verdict)
+    if (verdict.store)
+      save({ status, headers: [...headers, ...tags] }, sent, { body: found.body, keep: verdict, removed })
     else settle(verdict.reason)
     return {
       replace: () => {
@@ -164,7 +174,7 @@ export function watchMiss(miss: Miss): void {
       const refused = 'refused' in result ? result.refused : miss.isSuperseded() ? 'superseded' : undefined
       if (refused !== undefined || !('head' in result) || keeping === undefined) return settle(refused ?? 'no-lifetime')
       const { head, body } = result
-      save(head, kept, body, keeping)
+      save(head, kept, { body, keep: keeping, removed: removedHeaders(head.headers, before) })
     },
   })
 }

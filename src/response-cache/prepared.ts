@@ -8,12 +8,13 @@ export interface Prepared {
   /** Permissions that this request's own take the place of. */
   readonly cors: HeaderList
   readonly vary: readonly string[]
+  readonly removed: readonly string[]
   readonly dated: boolean
   readonly etag: string | undefined
   readonly lastModified: string | undefined
 }
 
-export function prepare(headers: HeaderList): Prepared {
+export function prepare(headers: HeaderList, removed: readonly string[] = []): Prepared {
   const plain: (string | string[])[] = []
   const cors: HeaderList[number][] = []
   for (const header of headers) {
@@ -26,6 +27,7 @@ export function prepare(headers: HeaderList): Prepared {
     plain,
     cors,
     vary: valuesOf(headers, 'vary'),
+    removed,
     dated: valuesOf(headers, 'date').length > 0,
     etag: valuesOf(headers, 'etag')[0],
     lastModified: valuesOf(headers, 'last-modified')[0],

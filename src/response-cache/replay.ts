@@ -21,7 +21,8 @@ export interface Replayed {
  */
 export function prepareReplay(res: ServerResponse, replayed: Replayed): Buffer | undefined {
   const { method, requestHeaders, status, prepared, body, birth, now } = replayed
-  const { plain, cors, vary, dated, etag, lastModified } = prepared
+  const { plain, cors, vary, removed, dated, etag, lastModified } = prepared
+  for (const name of removed) res.removeHeader(name)
   for (let at = 0; at < plain.length; at += 2) res.setHeader(plain[at] as string, plain[at + 1] as string | string[])
   for (const [name, value] of cors) {
     if (!res.hasHeader(name)) res.setHeader(name, value as string | string[])

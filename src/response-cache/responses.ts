@@ -96,6 +96,8 @@ export interface Response {
   readonly head: Head
   /** What is to be kept of the head. */
   readonly kept: HeaderList
+  /** Names of what earlier middlewares had set and the handler took away. */
+  readonly removed: readonly string[]
   readonly body: Buffer
   readonly keeping: Keeping
   /** Names by which variants of the resource were told apart so far. */
@@ -204,7 +206,7 @@ export class Responses {
   }
 
   async save(response: Response, before: Snapshot, now: number): Promise<boolean> {
-    const { resource, head, kept, body, keeping } = response
+    const { resource, head, kept, removed, body, keeping } = response
     const { lifetimeMs, afterlifeMs, birth, isPublic, stale, without } = keeping
     const snapshot = await this.store.extend(before, tagsIn(head.headers), lifetimeMs + afterlifeMs)
     if (snapshot === undefined) return false
@@ -216,7 +218,7 @@ export class Responses {
     const ownEtag = headers.length > listed.length
     const metadata = encodeStored({
       kind: 'response',
-      head: { status: head.status, headers, isPublic, stale, ownEtag },
+      head: { status: head.status, headers, ...(removed.length > 0 && { removed }), isPublic, stale, ownEtag },
     })
     if (names.length === 0) return this.store.write(resource, { ...times, metadata, body }, snapshot)
     const index = encodeStored({ kind: 'variants', names })
@@ -255,7 +257,8 @@ export class Responses {
     if (known !== undefined) return known
     const stored = decodeStored(metadata)
     if (stored === undefined) return undefined
-    const head = stored.kind === 'variants' ? stored : { ...stored, prepared: prepare(stored.head.headers) }
+    const head =
+      stored.kind === 'variants' ? stored : { ...stored, prepared: prepare(stored.head.headers, stored.head.removed) }
     this.#heads.set(text, head)
     return head
   }

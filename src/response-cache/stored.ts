@@ -4,6 +4,8 @@ import type { HeaderList } from './headers.js'
 export interface StoredHead {
   readonly status: number
   readonly headers: HeaderList
+  /** Names, in lower case, of headers that earlier middlewares had set and the handler took away. */
+  readonly removed?: readonly string[] | undefined
   /** May be shown to any request: the response said `public` or `s-maxage`. */
   readonly isPublic: boolean
   readonly stale: Stale
@@ -41,12 +43,13 @@ export function decodeStored(metadata: Buffer): Stored | undefined {
   if (!isRecord(value)) return undefined
   if (value.kind === 'variants') return isStrings(value.names) ? (value as Stored) : undefined
   if (value.kind !== 'response' || !isRecord(value.head)) return undefined
-  const { status, headers, isPublic, stale, ownEtag } = value.head
+  const { status, headers, removed, isPublic, stale, ownEtag } = value.head
   const valid =
     Number.isInteger(status) &&
     Number(status) >= 200 &&
     Number(status) <= 599 &&
     [isPublic, ownEtag].every((each) => typeof each === 'boolean') &&
+    (removed === undefined || isStrings(removed)) &&
     isStale(stale)
   return valid && Array.isArray(headers) && headers.every(isHeader) ? (value as Stored) : undefined
 }
