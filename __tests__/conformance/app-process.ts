@@ -11,7 +11,7 @@ import { forwarder } from './forwarder.js'
 /** The application under test: arguments are the URL of Redis, the origin's port, and options as JSON. */
 const [url, origin, options] = process.argv.slice(2) as [string, string, string]
 const redis = createRedisManager({ url, logger: false, commandTimeout: (process.env.COMMAND_TIMEOUT ?? '2s') as '2s' })
-await redis.ready()
+await redis.ready('10s')
 
 const app = express().disable('etag').disable('x-powered-by')
 const { form, ...only } = JSON.parse(options) as Omit<ResponseCacheOptions, 'redis'> & { form?: 'composed' | 'front' }
