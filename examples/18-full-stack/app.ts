@@ -11,23 +11,39 @@ declare module 'express-session' {
 
 export interface Shop {
   readonly app: Express
+  /** For `createServer`: what may answer before Express does. */
+  readonly front: readonly object[]
   close(): void
 }
 
-/** Limiter, session and response cache in one round trip to Redis. */
+/** One application in all three modes: before Express, composed, one by one. */
 export function createShop(redis: RedisManager): Shop {
-  const limit = rateLimit({ redis, limit: 100, window: '1m', name: 'shop' })
+  const limit = rateLimit({ redis, limit: 100, window: '1m', name: 'shop', user: false })
   const session = redisSession({ redis, secret: process.env.SESSION_SECRET ?? 'only for this example' })
+  const catalogue = responseCache({ redis, ttl: '60s', tags: ['products'], local: true })
+  const offers = responseCache({ redis, ttl: '60s', tags: ['products'], key: (req) => req.session?.name ?? 'guest' })
   const products = responseCache({ redis, ttl: '60s', tags: ['products'] })
 
   const app = express()
 
-  // A visitor who is refused costs no session; a cached answer counts against the limit.
+  // Public, and above the limiter: a local hit is answered before Express sees the request.
+  app.get('/catalogue', catalogue, (_req, res) => {
+    res.json({ pages: ['/products', '/offers'] })
+  })
+
+  // One round trip. Who is refused costs no session; a cached answer counts against the limit.
   app.get('/products', compose(limit, session, products), (_req, res) => {
     res.set('Cache-Control', 'public').json([{ id: 1, name: 'Anchor' }])
   })
 
-  app.use(compose(limit, session))
+  // Two: this cache's key waits for the session.
+  app.get('/offers', compose(limit, session, offers), (req, res) => {
+    res.json({ for: req.session?.name ?? 'guest', offers: ['Rope'] })
+  })
+
+  // One by one, as in any application.
+  app.use(limit)
+  app.use(session)
   app.post('/login/:name', (req, res) => {
     req.session.name = req.params.name
     res.json({ name: req.session.name })
@@ -40,5 +56,5 @@ export function createShop(redis: RedisManager): Shop {
     res.sendStatus(201)
   })
 
-  return { app, close: () => session.close() }
+  return { app, front: [limit, catalogue], close: () => session.close() }
 }
