@@ -134,7 +134,6 @@ describe.each([
   it('ends values in time', async () => {
     const cache = await cacheWith(options)
     await cache.set('short', 1, { ttl: 1500 })
-    expect(await cache.get('short')).toBe(1)
     await cache.set('touched', 1)
     await cache.touch('touched', 60)
     await eventually(async () => (await cache.get('short')) === undefined && (await cache.get('touched')) === undefined)

@@ -1,15 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fairNow } from './fair-clock.js'
 
 export interface EventuallyOptions {
   within?: number
   every?: number
 }
 
+/** Awaits what becomes true within the time, by a clock that leaves out what a busy machine takes. */
 export async function eventually<T>(
   check: () => T | Promise<T>,
   { within = 10_000, every = 10 }: EventuallyOptions = {},
 ): Promise<T> {
-  const deadline = performance.now() + within
+  const deadline = fairNow() + within
   let failure: unknown = new Error(`nothing happened within ${within} ms`)
   for (;;) {
     try {
@@ -19,7 +21,7 @@ export async function eventually<T>(
     } catch (error) {
       if (!(error instanceof CheckHung)) failure = error
     }
-    if (performance.now() + every >= deadline) throw failure
+    if (fairNow() + every >= deadline) throw failure
     await sleep(every)
   }
 }
@@ -30,7 +32,7 @@ class CheckHung extends Error {}
 async function answerBefore<T>(deadline: number, check: () => T | Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const hung = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new CheckHung()), Math.max(deadline - performance.now(), 0))
+    timer = setTimeout(() => reject(new CheckHung()), Math.max(deadline - fairNow(), 0))
   })
   try {
     return await Promise.race([check(), hung])

@@ -4,7 +4,7 @@ import type { Charge } from './attribution.js'
 import type { Core, Taken } from './core.js'
 import { type RateLimitDecision, remembered } from './decision.js'
 import type { Refused } from './deny-cache.js'
-import { type Marked, RateLimitInfo } from './info.js'
+import { InfoOnRequest, type Marked } from './info.js'
 import type { HttpOptions } from './options.js'
 import { forbidden, refusalOf } from './refusal.js'
 import { createReport } from './report.js'
@@ -36,7 +36,7 @@ export function createAnswers<Req extends RequestLike, Res extends ServerRespons
   return {
     decided({ asked, decision, repeated }, req, res, next) {
       if (res.headersSent) return next()
-      const tightest = RateLimitInfo.note(req as Marked, new RateLimitInfo(name, decision, asked))
+      const tightest = InfoOnRequest.note(req as Marked, new InfoOnRequest(name, decision, asked))
       if (decision.source !== 'none') setFields(res, headers, decision, tightest)
       if (decision.allowed) {
         if (count !== 'all' && decision.source !== 'none') giveBack(asked, decision, req, res)
@@ -55,7 +55,7 @@ export function createAnswers<Req extends RequestLike, Res extends ServerRespons
     again(asked, refused, req, res, next) {
       if (res.headersSent) return next()
       const decision = present(refused)
-      const tightest = RateLimitInfo.note(req as Marked, new RateLimitInfo(name, decision, asked))
+      const tightest = InfoOnRequest.note(req as Marked, new InfoOnRequest(name, decision, asked))
       const alone =
         handler === undefined && !shadow && !res.hasHeader('RateLimit-Policy') && !res.hasHeader('X-RateLimit-Limit')
       if (alone) return send(res, preparedFor(decision, req.headers.accept))

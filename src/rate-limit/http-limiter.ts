@@ -4,7 +4,7 @@ import { type Charge, createAttribution } from './attribution.js'
 import type { Naming } from './caller.js'
 import { Core } from './core.js'
 import { createFrontDoor } from './front-door.js'
-import { type Marked, RateLimitInfo } from './info.js'
+import { InfoOnRequest, type Marked } from './info.js'
 import { createOperations, type Operations } from './operations.js'
 import type { HttpOptions } from './options.js'
 import type { RequestLike } from './request.js'
@@ -29,7 +29,7 @@ export function createHttpLimiter<Req extends RequestLike, Res extends ServerRes
   const answers = createAnswers(options, core)
 
   function start(req: Req): Started {
-    if (RateLimitInfo.has(req as Marked, options)) return 'free'
+    if (InfoOnRequest.has(req as Marked, options)) return 'free'
     if (attribution.atOnce !== undefined) return judge(req, attribution.atOnce(req))
     return attribution.find(req).then((found) => judge(req, found))
   }
@@ -44,7 +44,7 @@ export function createHttpLimiter<Req extends RequestLike, Res extends ServerRes
 
   function judge(req: Req, found: Charge | 'free' | 'gone' | 'denied'): Started {
     if (typeof found === 'string') return found
-    if (unnamed && RateLimitInfo.has(req as Marked, options, found.key)) return 'free'
+    if (unnamed && InfoOnRequest.has(req as Marked, options, found.key)) return 'free'
     const refused = core.known(found)
     return refused === undefined ? core.take(found) : { asked: found, refused }
   }

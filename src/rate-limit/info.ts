@@ -12,13 +12,27 @@ export interface Passed {
  * `req.rateLimit`: the decision, and beside it the view that users of express-rate-limit know (`limit`, `used`,
  * `remaining`, `resetTime`), taken from the tightest policy. With several limiters on one request, the tightest of all.
  */
-export class RateLimitInfo {
+export interface RateLimitInfo {
   /** Name of the limiter. */
+  readonly limiter: string
+  readonly decision: RateLimitDecision
+  readonly allowed: boolean
+  readonly limit: number
+  readonly used: number
+  readonly remaining: number
+  /** When any used point is free again. */
+  readonly resetTime: Date
+  /** Redis did not decide. */
+  readonly degraded: boolean
+}
+
+/** Reads from the decision on demand: few handlers look. */
+export class InfoOnRequest implements RateLimitInfo {
   readonly limiter: string
   readonly decision: RateLimitDecision
   readonly #passed: Passed
   /** The next less tight one. On the request is one property only: another one costs more than all of this. */
-  #next: RateLimitInfo | undefined
+  #next: InfoOnRequest | undefined
 
   constructor(limiter: string, decision: RateLimitDecision, passed: Passed) {
     this.limiter = limiter
@@ -43,23 +57,17 @@ export class RateLimitInfo {
     return this.decision.tightest.remaining
   }
 
-  /** When any used point is free again. */
   get resetTime(): Date {
     return new Date(this.decision.at + this.decision.tightest.resetMs)
   }
 
-  /** Redis did not decide. */
   get degraded(): boolean {
     return this.decision.degraded
   }
 
-  /**
-   * Whether the limiter has decided about the request, or one that is the same.
-   *
-   * @internal
-   */
+  /** Whether the limiter has decided about the request, or one that is the same. */
   static has({ rateLimit }: Marked, owner: object, unnamedKey?: string): boolean {
-    let info = rateLimit instanceof RateLimitInfo ? rateLimit : undefined
+    let info = rateLimit instanceof InfoOnRequest ? rateLimit : undefined
     for (; info !== undefined; info = info.#next) {
       const passed = info.#passed
       if (passed.owner === owner || (passed.unnamed && passed.key === unnamedKey)) return true
@@ -67,19 +75,15 @@ export class RateLimitInfo {
     return false
   }
 
-  /**
-   * Puts the decision on the request where it is the tightest so far, and says whether it is.
-   *
-   * @internal
-   */
-  static note(req: Marked, info: RateLimitInfo): boolean {
+  /** Puts the decision on the request where it is the tightest so far, and says whether it is. */
+  static note(req: Marked, info: InfoOnRequest): boolean {
     const before = req.rateLimit
-    if (before instanceof RateLimitInfo && !isTighter(info.decision, before.decision)) {
+    if (before instanceof InfoOnRequest && !isTighter(info.decision, before.decision)) {
       info.#next = before.#next
       before.#next = info
       return false
     }
-    if (before instanceof RateLimitInfo) info.#next = before
+    if (before instanceof InfoOnRequest) info.#next = before
     req.rateLimit = info
     return true
   }
