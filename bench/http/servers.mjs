@@ -74,7 +74,7 @@ export async function startServer(name, url, execPath, env = process.env) {
 }
 
 /** One point of load; throws where a status was unexpected. */
-export async function load({ url, headers, status = 200 }, seconds) {
+export async function load({ name, url, headers, status = 200 }, seconds) {
   const extra = Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`])
   const wrk = ['wrk', '-t1', '-c64', `-d${seconds}s`, '--latency', ...extra, url]
   const child = spawn('taskset', ['-c', '1', ...wrk], { stdio: ['ignore', 'pipe', 'inherit'] })
@@ -90,7 +90,7 @@ export async function load({ url, headers, status = 200 }, seconds) {
   const refused = Number(/Non-2xx or 3xx responses: (\d+)/.exec(output)?.[1] ?? 0)
   const unexpected = status === 429 ? requests - refused > 1 : refused > 0
   if (!(requests > 0) || unexpected || /Socket errors/.test(output))
-    throw new Error(`${url} failed under load:\n${output}`)
+    throw new Error(`${name} failed under load:\n${output}`)
   const unit = { us: 0.001, ms: 1, s: 1000 }[p99?.[2] ?? 'ms']
   return { requests, perSecond: requests / elapsed, p99: Number(p99?.[1]) * unit }
 }
