@@ -4,7 +4,7 @@ import { valuesOf } from './headers.js'
 import type { StoredHead } from './stored.js'
 
 /** Validators of a stored response that its handler knows: not the one this cache made. */
-export function validatorsOf({ ownEtag, headers }: Pick<StoredHead, 'ownEtag' | 'headers'>): Validators {
+function validatorsOf({ ownEtag, headers }: Pick<StoredHead, 'ownEtag' | 'headers'>): Validators {
   return {
     etag: ownEtag ? undefined : valuesOf(headers, 'etag')[0],
     lastModified: valuesOf(headers, 'last-modified')[0],
