@@ -2,6 +2,7 @@ import { Agent, get } from 'node:http'
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { startRedis, startServer } from '../http/servers.mjs'
+import './events.mjs'
 import { interval, trimmedMean } from './statistics.mjs'
 
 const { values: given } = parseArgs({
