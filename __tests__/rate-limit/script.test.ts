@@ -4,6 +4,7 @@ import { decisionLua } from '../../src/rate-limit/decision-lua.js'
 import { Log } from '../../src/rate-limit/log.js'
 import { type Policy, type RateLimitAlgorithm, toPolicy } from '../../src/rate-limit/policy.js'
 import { inFull } from '../../src/rate-limit/reply.js'
+import type { Inlined } from '../../src/rate-limit/shortcut-lua.js'
 import { defineScript, type Script } from '../../src/redis/index.js'
 import { useRedis } from './support.js'
 import { mostInAnyWindow } from './windows.js'
@@ -12,7 +13,20 @@ const world = useRedis()
 
 /** The time as an argument: seconds and µs at the end of ARGV. */
 const CLOCK = '{ tonumber(table.remove(ARGV, #ARGV - 1)), tonumber(table.remove(ARGV)) }'
-const decideAt = defineScript<number[]>({ name: 'decide-at', lua: decisionLua(CLOCK) })
+/** What ends by the time it is told must not end earlier by Redis' own, however long a test takes. */
+const PATIENCE = 60_000
+const scriptAt = (inlined?: Inlined): Script<number[]> => {
+  const patient = `
+local real = redis
+local redis = { pcall = real.pcall }
+function redis.call(command, ...)
+  local given = { ... }
+  if command == 'SET' then given[4] = string.format('%.0f', given[4] + ${PATIENCE}) end
+  return real.call(command, unpack(given))
+end`
+  return defineScript({ name: 'decide-at', lua: patient + decisionLua(CLOCK, inlined) })
+}
+const decideAt = scriptAt()
 
 const EPOCH = 1_800_000_000_000
 const MINUTE = 60_000
@@ -50,7 +64,7 @@ async function askInlined(asked: Asked): Promise<Reply> {
   if (op !== 'take') return ask(asked)
   const args = ['take', 0, ...block, ...argumentsOf(policies, cost)].map(String)
   const id = args.join()
-  const script = inlined.get(id) ?? defineScript({ name: id, lua: decisionLua(CLOCK, { args, policies, cost }) })
+  const script = inlined.get(id) ?? scriptAt({ args, policies, cost })
   inlined.set(id, script)
   return replyOf(await world.redis.execute('ask', (client) => script.run(client, [key], timeOf(at))), policies)
 }
@@ -201,7 +215,7 @@ describe('the decision script', () => {
 
   describe.each(Object.keys(adversaries))('gives an adversary no more than the limit in any window: %s', (pattern) => {
     it.each(WAYS)('%s', async (_way, ask) => {
-      for (const limit of [1, 7, 100, 101, 250]) {
+      for (const limit of [1, 7, 101]) {
         const [key, it] = [aKey(), policy(limit)]
         const admitted: { at: number; points: number }[] = []
         for (const [moment, calls] of adversaries[pattern]?.(MINUTE, limit) ?? []) {
@@ -291,7 +305,7 @@ describe('the decision script', () => {
           expect(await ask({ key: general, at, policies, cost, op: 'peek' })).toEqual(kept)
         }
       }),
-      { numRuns: 50 },
+      { numRuns: 20 },
     )
   })
 
@@ -352,6 +366,18 @@ describe('the decision script', () => {
     ])
   })
 
+  it('reaches a limit of 5000 in 200 ms where it is asked often enough', async () => {
+    const [key, it] = [aKey(), policy(5000, 200)]
+    const admitted: { at: number; points: number }[] = []
+    for (let at = 0; at < 1000; at += 2) {
+      const { status } = await ask({ key, at, policies: [it], cost: 100 })
+      if (status === 'allowed') admitted.push({ at, points: 100 })
+    }
+    expect(mostInAnyWindow(admitted, 200)).toBe(5000)
+    const points = admitted.reduce((sum, it) => sum + it.points, 0)
+    expect(points).toBeGreaterThanOrEqual(0.98 * 5 * 5000)
+  })
+
   it('writes nothing for a refused call', async () => {
     const key = aKey()
     await ask({ key, at: 0, policies: [policy(1)] })
@@ -371,7 +397,7 @@ describe('the decision script', () => {
           op,
           argument: op === 'block' ? 30_000 : EPOCH,
         })
-        const ttl = await world.client().pttl(key)
+        const ttl = (await world.client().pttl(key)) - PATIENCE
         expect(ttl === -2 || (ttl > 0 && ttl <= 30_001)).toBe(true)
       }
     }

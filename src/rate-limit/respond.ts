@@ -16,8 +16,8 @@ export function setFields(
   for (const style of styles) {
     const names = FIELDS[style]
     const values = valuesOf(style, decision)
-    // A style is set as a whole, so that where its first field is missing all are.
-    const begun = res.hasHeader(names[0] as string)
+    // A style is set as a whole: where its first field is missing all are. One without lists is the tightest's alone.
+    const begun = (style !== 'legacy' || !tightest) && res.hasHeader(names[0] as string)
     for (let index = 0; index < names.length; index++) {
       const name = names[index] as string
       const value = values[index] as string
