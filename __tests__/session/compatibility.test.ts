@@ -108,6 +108,59 @@ function appOn(session: RequestHandler) {
     req.session.visits = 10
     res.status(204).end()
   })
+  app.get('/flush', (req, res) => {
+    res.flushHeaders()
+    req.session.visits = 12
+    res.end('flushed')
+  })
+  app.get('/write-head', (req, res) => {
+    req.session.visits = 13
+    res.writeHead(201, { 'Content-Type': 'text/plain' })
+    res.end('written')
+  })
+  app.get('/twice', (req, res) => {
+    req.session.visits = (req.session.visits ?? 0) + 1
+    res.set('Content-Length', '4').end('once')
+    res.end('twice')
+  })
+  app.get('/twice-read', (_, res) => {
+    res.set('Content-Length', '4').end('once')
+    res.end('twice')
+  })
+  app.get('/stripped', (req, res) => {
+    // What a proxy does to a request that it passes on.
+    delete req.headers.cookie
+    req.originalUrl = '*'
+    req.session.visits = 14
+    res.json('stripped')
+  })
+  app.get('/wrapped', (req, res) => {
+    const { end, write } = res
+    const note = (name: string): void => {
+      if (!res.headersSent) res.append('X-Wrapped', name)
+    }
+    res.end = ((...args: Parameters<typeof end>) => {
+      note('end')
+      return end.apply(res, args)
+    }) as typeof end
+    res.write = ((...args: Parameters<typeof write>) => {
+      note('write')
+      return write.apply(res, args)
+    }) as typeof write
+    req.session.visits = 15
+    res.send('wrapped')
+  })
+  app.get('/deep', (req, res) => {
+    req.session.k1 ??= { list: [] }
+    const { list } = req.session.k1 as { list: number[] }
+    list.push(list.length)
+    res.json(list)
+  })
+  app.get('/saved', (req, res, next) => {
+    req.session.visits = 16
+    const saved = req.session.save((error) => (error ? next(error) : res.json(saved === req.session)))
+  })
+  app.get('/touched', (req, res) => void res.json(req.session.touch() === req.session))
   app.get('/fail', (req) => {
     req.session.visits = 11
     throw new Error('the handler failed')
@@ -142,6 +195,23 @@ const script: readonly (readonly [path: string, cookie?: 'kept' | 'none'])[] = [
   ['/read'],
   ['/head'],
   ['/read'],
+  ['/flush'],
+  ['/read'],
+  ['/write-head'],
+  ['/read'],
+  ['/twice'],
+  ['/twice-read'],
+  ['/read'],
+  ['/stripped'],
+  ['/read'],
+  ['/wrapped'],
+  ['/read'],
+  ['/deep'],
+  ['/deep'],
+  ['/deep'],
+  ['/saved'],
+  ['/read'],
+  ['/touched'],
   ['/fail'],
   ['/read'],
   ['/remember'],
@@ -150,6 +220,9 @@ const script: readonly (readonly [path: string, cookie?: 'kept' | 'none'])[] = [
   ['/read'],
   ['/stream', 'none'],
   ['/length', 'none'],
+  ['/write-head', 'none'],
+  ['/wrapped', 'none'],
+  ['/twice', 'none'],
   ['/head', 'none'],
   ['/fail', 'none'],
 ]
@@ -168,11 +241,19 @@ async function transcript(app: express.Express): Promise<string[]> {
     if (set !== undefined && send === 'kept') cookie = set.split(';')[0] as string
     const attributes = set?.replace(/^[^;]*/, '').replace(/Expires=[^;]*/, 'Expires=…')
     const failed = response.status >= 500
-    const { 'content-length': length, location } = response.headers
+    const { 'content-length': length, location, 'x-wrapped': wrapped } = response.headers
     seen.push(
-      [path, send, response.status, failed || response.text, failed || length, location, changed, attributes].join(
-        ' | ',
-      ),
+      [
+        path,
+        send,
+        response.status,
+        failed || response.text,
+        failed || length,
+        location,
+        wrapped,
+        changed,
+        attributes,
+      ].join(' | '),
     )
   }
   return seen

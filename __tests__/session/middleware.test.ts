@@ -211,22 +211,23 @@ describe('a session', () => {
   })
 
   it('ends after its idle time, and sooner use prolongs it', async () => {
-    const short = app({ ttl: 400, touchAfter: 0 })
+    const short = app({ ttl: 2500, touchAfter: 0 })
     const cookie = await login(short)
     for (let i = 0; i < 4; i++) {
-      await new Promise((resolve) => setTimeout(resolve, 150))
+      await new Promise((resolve) => setTimeout(resolve, 700))
       await request(short).get('/').set('Cookie', cookie).expect({ user: 'ann', state: 'ready' })
     }
-    await eventually(async () => (await world.server.client().keys(`*{${idOf(cookie).slice(0, 16)}}*`)).length === 0)
+    const keys = () => world.server.client().keys(`*{${idOf(cookie).slice(0, 16)}}*`)
+    await eventually(async () => (await keys()).length === 0, { within: 10_000 })
     await request(short).get('/').set('Cookie', cookie).expect({ user: null, state: 'ready' })
   })
 
   it('in use survives an explicit save() after the time its cookie was first given', async () => {
-    const saving = app({ cookie: { maxAge: 500 }, touchAfter: 0 })
+    const saving = app({ cookie: { maxAge: 2500 }, touchAfter: 0 })
     saving.post('/save', (req, res, next) => req.session.save((error) => (error ? next(error) : res.json(true))))
     const cookie = await login(saving)
-    for (let i = 0; i < 6; i++) {
-      await new Promise((resolve) => setTimeout(resolve, 120))
+    for (let i = 0; i < 4; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 700))
       await request(saving).get('/').set('Cookie', cookie).expect({ user: 'ann', state: 'ready' })
     }
     await request(saving).post('/save').set('Cookie', cookie).expect(200)
@@ -246,15 +247,10 @@ describe('a session', () => {
   })
 
   it('ends at its absolute end, however much it is used', async () => {
-    const short = app({ ttl: 300, absoluteTtl: 500, touchAfter: 0 })
+    const short = app({ ttl: 60_000, absoluteTtl: 1500, touchAfter: 0 })
     const cookie = await login(short)
-    const started = performance.now()
-    await eventually(async () => {
-      const { body } = await request(short).get('/').set('Cookie', cookie)
-      expect(body.state).toBe('ready')
-      return body.user === null
-    })
-    expect(performance.now() - started).toBeGreaterThan(300)
+    const user = async () => (await request(short).get('/').set('Cookie', cookie).expect(200)).body.user
+    await eventually(async () => (await user()) === null, { within: 10_000 })
   })
 })
 

@@ -36,13 +36,18 @@ export function commitFirst(
   function holdBack(request: Exchange, response: ServerResponse, evenEmpty: boolean): void {
     const end = response.end as unknown as (...args: unknown[]) => unknown
     let ended = false
+    let saving = false
     response.end = ((...args: unknown[]): unknown => {
+      // As with express-session: what follows the end is nobody's error.
+      if (saving) return false
       const finish = (): unknown => end.apply(response, args)
       const session = (request.session ?? undefined) as (Session & SessionData) | undefined
       const settled = ended || session === undefined || store.originOf(session) !== undefined
       ended = true
       if (settled || response.headersSent || !(evenEmpty || holdsData(session))) return finish()
+      saving = true
       session.save((error?: unknown) => {
+        saving = false
         if (error === undefined || error === null) return void finish()
         // No cookie for what was not stored.
         Object.assign(request, { session: undefined, sessionID: undefined })
