@@ -43,9 +43,10 @@ export class EntryReader<Value> {
       const holder = lease ? textOf(replies[1])?.slice(0, TOKEN_LENGTH) : undefined
       if (frame === null || frame === undefined) return absent<Value>({ versions, lease: holder })
       const entry = decodeEntry(frame, this.#lists)
-      const missing = entry === undefined ? undefined : missingFrom(versions, [entry])
-      const judge = () => this.#judge(entryKey, frame, entry, { versions, lease: holder }, begun)
-      return missing === undefined ? judge() : this.#complete(client, versions, missing).then(judge)
+      const around = { versions, lease: holder }
+      const missing = missingFrom(versions, entry)
+      if (missing === undefined) return this.#judge(entryKey, frame, entry, around, begun)
+      return this.#complete(client, versions, missing).then(() => this.#judge(entryKey, frame, entry, around, begun))
     })
     return tier === undefined ? reading : reading.finally(() => tier.endRead())
   }
@@ -62,7 +63,8 @@ export class EntryReader<Value> {
         const frame = replies[index]
         return frame === null || frame === undefined ? undefined : decodeEntry(frame, this.#lists)
       })
-      const missing = missingFrom(versions, entries)
+      let missing: Set<string> | undefined
+      for (const entry of entries) missing = missingFrom(versions, entry, missing)
       if (missing !== undefined) await this.#complete(client, versions, missing)
       const around = { versions, lease: undefined }
       let pending = false
@@ -130,7 +132,8 @@ export class EntryReader<Value> {
     return absent(around, frame)
   }
 
-  async #complete(client: RedisClient, versions: Versions, names: readonly string[]): Promise<void> {
+  async #complete(client: RedisClient, versions: Versions, missing: ReadonlySet<string>): Promise<void> {
+    const names = [...missing]
     versions.add(names, await client.mgetBuffer(names.map(this.#keys.version)))
   }
 
@@ -153,16 +156,14 @@ export class EntryReader<Value> {
   }
 }
 
-/** Names of the versions that are needed and were not read along. */
-function missingFrom(versions: Versions, entries: readonly (Entry | undefined)[]): string[] | undefined {
-  let missing: Set<string> | undefined
-  for (const entry of entries) {
-    if (entry === undefined) continue
-    for (const { name } of entry.dependencies) {
-      if (name === STAMP || versions.has(name)) continue
-      missing ??= new Set()
-      missing.add(name)
-    }
+/** With the names of versions that the entry needs and that were not read along. */
+function missingFrom(versions: Versions, entry: Entry | undefined, missing?: Set<string>): Set<string> | undefined {
+  if (entry === undefined) return missing
+  let names = missing
+  for (const { name } of entry.dependencies) {
+    if (name === STAMP || versions.has(name)) continue
+    names ??= new Set()
+    names.add(name)
   }
-  return missing && [...missing]
+  return names
 }
