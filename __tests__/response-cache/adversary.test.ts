@@ -179,6 +179,36 @@ describe('cache poisoning', () => {
     expect((await poisoned(app, get('/', { 'X-Oversized': 'a'.repeat(4000) }))).text).toBe('yes')
   })
 
+  it('by such a denial of service where the page had stated its freshness before it failed', async () => {
+    const { app } = appWith(
+      (req, res) => {
+        res.set('Cache-Control', 'public, max-age=3600')
+        if (req.get('x-oversized')) res.status(400).send('no')
+        else res.send('yes')
+      },
+      { redis, ttl: undefined },
+    )
+    expect((await poisoned(app, get('/', { 'X-Oversized': 'a'.repeat(4000) }))).text).toBe('yes')
+  })
+
+  it.each([
+    ['it itself', '/?id=1&utm_content=evil'],
+    ['another behind a semicolon', '/?utm_content=x;id=evil&id=1'],
+    ['an encoded name', '/?id=1&utm%5fcontent=evil'],
+    ['an array', '/?id=1&utm_content[]=evil'],
+    ['an object', '/?id=1&utm_content[id]=evil&utm_content[__proto__][id]=evil'],
+  ])('by a parameter that is not part of the key, with %s', async (_name, attack) => {
+    for (const version of [4, 5] as const) {
+      const { app, runs } = appWith(
+        (req, res) => void res.send(`${req.originalUrl} ${req.url} ${JSON.stringify(req.query)}`),
+        { redis, version, ignoreQuery: ['utm_*'], namespace: `v${version}` },
+      )
+      const victim = await poisoned(app, get(attack), '/?id=1')
+      expect(victim.text).toBe('/?id=1 /?id=1 {"id":"1"}')
+      expect(runs()).toBe(1)
+    }
+  })
+
   it('by a partial answer', async () => {
     const { app } = appWith((_req, res) => void res.status(206).set('Content-Range', 'bytes 0-0/5').send('w'), {
       redis,
