@@ -70,7 +70,7 @@ describe('an exclusive lock', () => {
     const started = performance.now()
     await expect(locks.acquire('job', { wait: '150ms' })).rejects.toMatchObject({ code: 'ERR_HOLDFAST_LOCK_TIMEOUT' })
     expect(performance.now() - started).toBeGreaterThanOrEqual(149)
-    expect(performance.now() - started).toBeLessThan(1000)
+    expect(performance.now() - started).toBeLessThan(5000)
   })
 
   it('stops waiting when the signal is aborted, with its reason, and leaves nothing behind', async () => {
@@ -131,7 +131,7 @@ describe('those who wait in one process', () => {
     const times = await Promise.all(waiting)
     const between = times.slice(1).map((time, index) => time - (times[index] as number))
     // The median poll of a waiter that has to ask again and again comes 75 ms later.
-    expect(between.sort((a, b) => a - b)[25]).toBeLessThan(10)
+    expect(between.sort((a, b) => a - b)[25]).toBeLessThan(50)
   })
 
   it('fill a semaphore together, and make room for each other when one gives up', async () => {
@@ -251,7 +251,7 @@ describe('withLock', () => {
     })
     await expect(run).rejects.toMatchObject({ code: 'ERR_HOLDFAST_LOCK_LOST', reason: 'max-hold' })
     expect(performance.now() - started).toBeGreaterThan(400)
-    expect(performance.now() - started).toBeLessThan(2000)
+    expect(performance.now() - started).toBeLessThan(5000)
     expect(await others.tryAcquire('job')).toBeDefined()
   })
 

@@ -4,6 +4,7 @@ import { createLocks, type Locks } from '../../src/lock/index.js'
 import type { RedisManager } from '../../src/redis/index.js'
 import { closeAll, ready, SLACK, timed, watched } from '../redis/support.js'
 import { eventually } from '../support/eventually.js'
+import { fairNow } from '../support/fair-clock.js'
 import { freePort } from '../support/free-port.js'
 import { startProxy, type TcpProxy } from '../support/proxy.js'
 import { type RedisServer, startRedis } from '../support/redis-server.js'
@@ -68,7 +69,7 @@ it('hung while waiting: fails within its deadline, and the lock that the server 
   expect(await timed(() => locks.acquire('job'))).toBeLessThan(SLACK)
   server.resume()
   await eventually(() => server.client().exists(fence).then(Boolean))
-  await eventually(async () => (await server.client().zcard(holders)) === 0, { within: 4000 })
+  await eventually(async () => (await server.client().zcard(holders)) === 0, { within: 10_000 })
   await redis.ready('5s')
   expect((await locks.acquire('job')).held).toBe(true)
 })
@@ -91,7 +92,7 @@ it('a reply that is lost with its connection leaves no lock behind', async () =>
   proxy.reset()
   await expect(lost).rejects.toMatchObject(unavailable)
   proxy.pass()
-  await eventually(async () => (await server.client().exists(holders)) === 0, { within: 5000 })
+  await eventually(async () => (await server.client().exists(holders)) === 0, { within: 10_000 })
   expect(await server.client().exists(fence)).toBe(1)
 })
 
@@ -99,19 +100,19 @@ it('slow: a grant that takes longer than the deadline is no grant, and is given 
   proxy.latency(200)
   await expect(locks.acquire('job', { ttl: '10m' })).rejects.toMatchObject({ ...unavailable, reason: 'timeout' })
   proxy.pass()
-  await eventually(async () => (await server.client().exists(holders)) === 0, { within: 5000 })
+  await eventually(async () => (await server.client().exists(holders)) === 0, { within: 10_000 })
   await eventually(async () => (await locks.acquire('job')).held)
 })
 
 it('hung while held: the section is aborted before its time is over, never later', async () => {
-  const started = performance.now()
+  const started = fairNow()
   const run = locks.withLock('job', '500ms', async ({ signal }) => {
     server.pause()
     await new Promise((resolve) => signal.addEventListener('abort', resolve))
-    return performance.now() - started
+    return fairNow() - started
   })
   await expect(run).rejects.toMatchObject({ code: 'ERR_HOLDFAST_LOCK_LOST', reason: 'expired' })
-  expect(performance.now() - started).toBeLessThan(1500)
+  expect(fairNow() - started).toBeLessThan(1500)
 })
 
 it('away for a moment while held: extension is tried again, and the section does not notice', async () => {
@@ -120,7 +121,7 @@ it('away for a moment while held: extension is tried again, and the section does
     await proxy.refuse()
     await sleep(1200)
     await proxy.accept()
-    await eventually(() => lock.remainingMs > 2000, { within: 4000 })
+    await eventually(() => lock.remainingMs > 2000, { within: 10_000 })
     return lock.held
   })
   expect(result).toBe(true)
@@ -145,7 +146,7 @@ it('away at the release: the section has its result, and the lock is released wh
   })
   expect(result).toBe('done')
   server.resume()
-  await eventually(async () => (await server.client().exists(holders)) === 0, { within: 5000 })
+  await eventually(async () => (await server.client().exists(holders)) === 0, { within: 10_000 })
 })
 
 it('closes within a second while Redis hangs', async () => {

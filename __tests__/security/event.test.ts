@@ -199,7 +199,7 @@ describe('makeEvent', () => {
     for (const text of [...texts, ...more]) {
       const started = performance.now()
       maskSecrets(text.slice(0, 4000))
-      expect(performance.now() - started).toBeLessThan(200)
+      expect(performance.now() - started).toBeLessThan(1000)
     }
   })
 })

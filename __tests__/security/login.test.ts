@@ -12,6 +12,7 @@ import {
 } from '../../src/security/index.js'
 import { redisSession } from '../../src/session/index.js'
 import { eventually } from '../support/eventually.js'
+import { fairNow } from '../support/fair-clock.js'
 import { type RedisServer, startRedis } from '../support/redis-server.js'
 import { collect } from './support.js'
 
@@ -438,9 +439,9 @@ describe('an attacker who knows the e-mail cannot lock its owner out', () => {
     await eventually(() => it.sink.events.some(({ details }) => details?.detector === 'bruteForceAccount'), {
       within: 10_000,
     })
-    const started = performance.now()
+    const started = fairNow()
     expect((await it.attempt(VICTIM, 'right', { cookie })).status).toBe(200)
-    expect(performance.now() - started).toBeLessThan(900)
+    expect(fairNow() - started).toBeLessThan(900)
     const stranger = performance.now()
     expect((await it.attempt('198.51.100.201', 'right')).status).toBe(200)
     expect(performance.now() - stranger).toBeGreaterThan(900)
