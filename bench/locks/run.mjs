@@ -4,7 +4,7 @@ import { Redis } from 'ioredis'
 import { Mutex } from 'redis-semaphore'
 import { startRedis } from '../http/servers.mjs'
 
-const ROUNDS = 15
+const ROUNDS = Number(process.argv[2] ?? 15)
 const SECTIONS = 3000
 const CONTENDED = 200
 const TTL = 10_000
