@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { describe, expect, it } from '@jest/globals'
 import express, { type Express, type RequestHandler } from 'express'
 import request from 'supertest'
-import { type LimitExceeded, type RateLimitOptions, rateLimit } from '../../src/rate-limit/index.js'
+import { type LimitDecided, type LimitExceeded, type RateLimitOptions, rateLimit } from '../../src/rate-limit/index.js'
 import type { RedisManager } from '../../src/redis/index.js'
 import { eventually } from '../support/eventually.js'
 import { aNewName, listen, useRedis } from './support.js'
@@ -217,6 +217,38 @@ it('shadow: counts and reports, and refuses nobody', async () => {
     { policy: expect.any(String), shadow: true },
     { policy: 'deny-list', shadow: true },
   ])
+})
+
+it('tells whoever counts them of every outcome, allowed ones included', async () => {
+  const redis = await world.connect()
+  const events: LimitDecided[] = []
+  const off = redis.on('limit.decided', (event) => events.push(event))
+  const name = aNewName()
+  const it = app({ redis, name, limit: 1, denyList: ['203.0.113.9'], allowList: ['203.0.113.10'] })
+  expect(await statuses(it, 3)).toEqual([200, 429, 429])
+  expect(await statuses(it, 1, '/', from('203.0.113.9'))).toEqual([403])
+  expect(await statuses(it, 1, '/', from('203.0.113.10'))).toEqual([200])
+  const shadow = app({ redis, name: `${name}-shadow`, limit: 1, mode: 'shadow', blockDuration: '1m' })
+  expect(await statuses(shadow, 2)).toEqual([200, 200])
+  const decided = { limiter: name, shadow: false }
+  expect(events).toEqual([
+    { ...decided, outcome: 'allowed', source: 'redis' },
+    { ...decided, outcome: 'refused', source: 'redis' },
+    { ...decided, outcome: 'refused', source: 'local' },
+    { ...decided, outcome: 'denied', source: 'local' },
+    { limiter: `${name}-shadow`, shadow: true, outcome: 'allowed', source: 'redis' },
+    { limiter: `${name}-shadow`, shadow: true, outcome: 'blocked', source: 'redis' },
+  ])
+  off()
+  expect(await statuses(it, 1)).toEqual([429])
+  expect(events).toHaveLength(6)
+})
+
+it('shadow: shows the same fields whether Redis or this process knew of the refusal', async () => {
+  const it = app({ limit: 1, mode: 'shadow' })
+  for (const remaining of ['0', '0', '0']) {
+    expect((await request(it).get('/').expect(200)).headers['x-ratelimit-remaining']).toBe(remaining)
+  }
 })
 
 describe('counting by outcome', () => {

@@ -86,6 +86,13 @@ describe('the caller', () => {
     await request(it).get('/').set(from('192.0.2.2')).set('x-test-user', 'bob').expect(200)
   })
 
+  it('is the address, whoever is logged in, with user: false', async () => {
+    const it = app({ limit: 1, user: false })
+    await request(it).get('/').set(from('192.0.2.1')).set('x-test-user', 'ada').expect(200)
+    await request(it).get('/').set(from('192.0.2.2')).set('x-test-user', 'ada').expect(200)
+    await request(it).get('/').set(from('192.0.2.2')).set('x-test-user', 'bob').expect(429)
+  })
+
   it('named like an address shares nothing with that address', async () => {
     const it = app({ limit: 1 })
     await request(it).get('/').set(from('192.0.2.1')).expect(200)
@@ -291,6 +298,7 @@ describe('bad options', () => {
     ],
     [{ name: 'with space' }, 'name'],
     [{ ipv6PrefixLength: 129 }, 'ipv6PrefixLength'],
+    [{ user: true as unknown as false }, 'user'],
     [{ keySecret: 'short' }, 'keySecret'],
     [{ allowList: ['10.0.0.0/40'] }, 'allowList'],
     [{ denyList: ['localhost'] }, 'denyList'],
