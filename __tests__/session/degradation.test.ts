@@ -32,6 +32,8 @@ describeDegradation('redisSession', {
   },
 })
 
+const PATIENT = { within: 10_000 }
+
 async function withOutage(
   options: Partial<Parameters<typeof createApp>[0]>,
   run: (world: {
@@ -57,11 +59,11 @@ async function withOutage(
         await eventually(async () => {
           await request(app).get('/').set('Cookie', cookie)
           return !redis.available
-        })
+        }, PATIENT)
       },
       async resume() {
         server.resume()
-        await eventually(() => redis.available)
+        await eventually(() => redis.available, PATIENT)
       },
     })
   } finally {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals'
 import { RedisStore as RedisStore9 } from 'connect-redis-9'
+import { RedisStore as RedisStore10 } from 'connect-redis-10'
 import express from 'express'
 import express4 from 'express4'
 import request from 'supertest'
@@ -12,7 +13,9 @@ const world = useRedis()
 describe.each([
   ['Express 5, connect-redis 8', express, undefined],
   ['Express 5, connect-redis 9', express, RedisStore9],
+  ['Express 5, connect-redis 10', express, RedisStore10],
   ['Express 4, connect-redis 8', express4 as unknown as typeof express, undefined],
+  ['Express 4, connect-redis 10', express4 as unknown as typeof express, RedisStore10],
 ])('a session on %s', (_, framework, RedisStore) => {
   const app = () => createApp({ redis: world.redis, framework, ...(RedisStore && { RedisStore }) })
 
