@@ -68,7 +68,7 @@ it('catches a slow client up from the stream, in order and once, when it reads a
   client.response.pause()
   const total = 500
   for (let n = 0; n < total; n++) await notifier.notify('ada', { data: [n, payload] })
-  await eventually(() => notifier.stats().lagging === 1, { within: 5000 })
+  await eventually(() => notifier.stats().lagging === 1, { within: 10_000 })
   client.response.resume()
   await client.until('message', total)
   expect(client.data().map((data) => (data as [number])[0])).toEqual(Array.from({ length: total }, (_, n) => n))
@@ -84,13 +84,13 @@ it('closes a client that leaves its stream unread for too long, which then comes
   client.response.pause()
   const total = 500
   for (let n = 0; n < total; n++) await notifier.notify('ada', { data: [n, payload] })
-  await eventually(() => reasons.length === 1, { within: 5000 })
+  await eventually(() => reasons.length === 1, { within: 10_000 })
   expect(reasons).toEqual(['stalled'])
   expect(notifier.stats().connections).toBe(0)
   client.response.resume()
   await eventually(() => client.closed)
   const back = await connect(url, { lastEventId: client.lastEventId })
-  await eventually(() => client.data().length + back.data().length === total, { within: 5000 })
+  await eventually(() => client.data().length + back.data().length === total, { within: 10_000 })
   expect([...client.data(), ...back.data()].map((data) => (data as [number])[0])).toEqual(
     Array.from({ length: total }, (_, n) => n),
   )

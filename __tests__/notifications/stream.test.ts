@@ -347,7 +347,7 @@ describe('transport', () => {
     afterwards(() => request.destroy())
     await eventually(() => events.length === 1)
     await notifier.notify('ada', { data: 'now' })
-    await eventually(() => events.length === 2, { within: 1000 })
+    await eventually(() => events.length === 2, { within: 10_000 })
     notifier.close()
   })
 
@@ -396,7 +396,7 @@ describe('transport', () => {
     const clients = await Promise.all(users.map((user) => live(one.url, { user, topics: 'all' })))
     await Promise.all(users.map((user) => other.notifier.notify(user, { data: user })))
     await other.notifier.broadcast('all', { data: 'all' })
-    await Promise.all(clients.map((client) => eventually(() => client.data().length === 2, { within: 5000 })))
+    await Promise.all(clients.map((client) => eventually(() => client.data().length === 2, { within: 10_000 })))
     for (const [index, client] of clients.entries()) expect(client.data()).toContain(users[index])
     expect(await other.notifier.isOnline('user-3')).toBe(true)
     expect(await other.notifier.isOnline('user-99')).toBe(false)

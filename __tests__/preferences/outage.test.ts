@@ -56,7 +56,7 @@ describe('preferences while Redis is away', () => {
     expect(await preferences.get('ann', 'theme')).toBe('dark')
     await server.client().hset('holdfast:preferences:default:user:ann', 'theme', '"green"')
     await proxy.accept()
-    await eventually(async () => (await preferences.get('ann', 'theme')) === 'green', { within: 3000 })
+    await eventually(async () => (await preferences.get('ann', 'theme')) === 'green', { within: 10_000 })
     preferences.close()
     await redis.close()
     await proxy.stop()
@@ -71,7 +71,7 @@ describe('preferences while Redis is away', () => {
     server.pause()
     await expect(preferences.set('ann', 'theme', 'dark')).rejects.toMatchObject({ ...unavailable, reason: 'timeout' })
     server.resume()
-    await eventually(async () => (await preferences.get('ann', 'theme')) === 'dark', { within: 3000 })
+    await eventually(async () => (await preferences.get('ann', 'theme')) === 'dark', { within: 10_000 })
     preferences.close()
     await redis.close()
     await server.stop()
@@ -104,9 +104,11 @@ describe('on a Cluster', () => {
         const { values } = await here.read('probe')
         await there.all('probe')
         await here.set('probe', 'pageSize', values.pageSize + 1)
-        return eventually(async () => (await there.get('probe', 'pageSize')) === values.pageSize + 1, { within: 300 })
+        return eventually(async () => (await there.get('probe', 'pageSize')) === values.pageSize + 1, {
+          within: 10_000,
+        })
       },
-      { within: 5000 },
+      { within: 10_000 },
     )
     for (const user of users) {
       expect(await there.get(user, 'theme')).toBe('light')

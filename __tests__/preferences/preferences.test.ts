@@ -115,9 +115,9 @@ describe('the tier in the process', () => {
     )
     await here.set('ann', 'theme', 'dark')
     expect(await here.get('ann', 'theme')).toBe('dark')
-    await eventually(async () => (await there.get('ann', 'theme')) === 'dark', { within: 1000 })
+    await eventually(async () => (await there.get('ann', 'theme')) === 'dark', { within: 10_000 })
     await there.erase('ann')
-    await eventually(async () => (await here.get('ann', 'theme')) === 'light', { within: 1000 })
+    await eventually(async () => (await here.get('ann', 'theme')) === 'light', { within: 10_000 })
   })
 
   it('is off where that is asked for', async () => {
@@ -131,7 +131,7 @@ describe('the tier in the process', () => {
     const brief = createPreferences({ redis, defaults, local: { ttl: '100ms' } })
     await brief.all('ann')
     await server.client().hset(key, 'theme', '"dark"')
-    await eventually(async () => (await brief.get('ann', 'theme')) === 'dark', { within: 1000 })
+    await eventually(async () => (await brief.get('ann', 'theme')) === 'dark', { within: 10_000 })
     brief.close()
   })
 })
