@@ -1,26 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { NextFunction, Request, RequestHandler, Response } from 'express'
-import { cacheEnvironment } from '../cache/environment.js'
-import type { RedisManager } from '../redis/index.js'
 import type { Awaitable } from '../shared/awaitable.js'
-import { type Duration, toMs } from '../shared/duration.js'
-import type { Environment } from '../shared/environment.js'
-import {
-  aBoolean,
-  aDuration,
-  aFunction,
-  aManager,
-  anInteger,
-  anObject,
-  arrayOf,
-  aString,
-  checkOptions,
-  either,
-  oneOf,
-  type Rule,
-  type Rules,
-  requireOptions,
-} from '../shared/options.js'
 import type { Forward } from './cache-status.js'
 import { Coalescing, type Turn } from './coalescing.js'
 import type { ResponseCacheOutcome } from './events.js'
@@ -29,79 +9,20 @@ import { Hits, mayUse } from './hits.js'
 import { holdEnd, isUnsafe, outdatedBy } from './invalidating.js'
 import { urlTag } from './key.js'
 import { hideLabels } from './labels.js'
-import { type MarkOptions, marker } from './marks.js'
+import { marker } from './marks.js'
 import { watchMiss } from './miss.js'
+import { type OptionsFor, settingsOf } from './options.js'
 import { type BypassReason, type Lookup, lookup, type Plan, type ResponseFacts, storing } from './policy.js'
 import { Prefetches } from './prefetch.js'
-import { keyedParameter, keyedUrl } from './query.js'
+import { keyedUrl } from './query.js'
 import { type Found, type Resource, Responses } from './responses.js'
 import { reuse } from './reuse.js'
 import { type ResponseCacheSeam, withSeam } from './seam.js'
 import { authorityOf, type Target, type TrustProxy, targetOf } from './target.js'
 import { UnkeyedHeaders } from './unkeyed.js'
 
-export interface ResponseCacheOptions {
-  readonly redis: RedisManager
-  /**
-   * How long responses are fresh here. `no-store`, `private`, `no-cache` and a shorter `s-maxage` of a response win;
-   * its `max-age` and `Expires` are for browsers.
-   * @default `CACHE_DEFAULT_TTL`, else only responses that state their own freshness are stored
-   */
-  readonly ttl?: Duration | undefined
-  /** Labels for {@link ResponseCacheMiddleware.invalidateTags}. @default none */
-  readonly tags?: readonly string[] | ((req: Request) => Awaitable<readonly string[]>) | undefined
-  /**
-   * Who or what, besides the URL, the response is for: a user id, a plan. With it requests that carry credentials are
-   * cached, each under its own key. `null` leaves a request uncached. @default none
-   */
-  readonly key?: ((req: Request) => Awaitable<string | readonly string[] | null>) | undefined
-  /**
-   * `'bypass'`: a request with cookies is given, and leaves behind, only responses that say `public`. `'ignore'`: the
-   * handler does not look at cookies. @default 'bypass'
-   */
-  readonly cookies?: 'bypass' | 'ignore' | undefined
-  /** With a `ttl`: stores also what says `no-store`, `private` or `no-cache`. Never `Set-Cookie`. @default false */
-  readonly override?: boolean | undefined
-  /** Without a `ttl`: guess a lifetime from Last-Modified where a response states none (RFC 9111 §4.2.2). @default false */
-  readonly heuristics?: boolean | undefined
-  /**
-   * Without a `ttl`: stores errors that state their freshness too, as gateways want it; else of errors only 404, 405,
-   * 410, 414 and 501, since an error handler answers with whatever freshness was set before. @default false
-   */
-  readonly storeErrors?: boolean | undefined
-  /**
-   * Parameters of the query that are not part of the key, and that the handler does not see on a miss: `'utm_*'`,
-   * `'gclid'`. A last `*` stands for any ending. @default none
-   */
-  readonly ignoreQuery?: readonly string[] | undefined
-  /** The only parameters that are part of the key and that the handler sees on a miss. @default all */
-  readonly allowQuery?: readonly string[] | undefined
-  /** How long a stale response is served while one request renews it, unless the response says so. @default 0 */
-  readonly staleWhileRevalidate?: Duration | undefined
-  /** How long a stale response stands in for 500, 502, 503 and 504, unless the response says so. @default 0 */
-  readonly staleIfError?: Duration | undefined
-  /**
-   * Requests for what another is being answered with wait so long for that answer, in all processes; then they run the
-   * handler themselves. `false`: each runs it at once. @default '5s'
-   */
-  readonly coalesce?: Duration | false | undefined
-  /**
-   * Keeps up to 32 MiB of what is asked for in this process too, told by Redis of every change; a hit then asks nobody.
-   * An invalidation reaches other processes as soon as Redis has told them, not before it is answered.
-   * @default false
-   */
-  readonly local?: boolean | undefined
-  /** Headers that say how the request went. @default all */
-  readonly headers?: MarkOptions | undefined
-  /** Longest body that is stored, in bytes; longer ones pass through. @default 1048576 */
-  readonly maxBytes?: number | undefined
-  /** Stored of one resource that varies by request headers; the oldest make room. @default 100 */
-  readonly maxVariants?: number | undefined
-  /** Caches of one namespace share their responses and tags. @default 'default' */
-  readonly namespace?: string | undefined
-  /** Read instead of `process.env`. */
-  readonly env?: Environment | undefined
-}
+/** Options of {@link responseCache}. */
+export type ResponseCacheOptions = OptionsFor<Request>
 
 /** A handler, with the operations of the cache behind it. */
 export interface ResponseCacheMiddleware extends RequestHandler {
@@ -116,38 +37,6 @@ export interface ResponseCacheMiddleware extends RequestHandler {
   /** As {@link invalidateTags}, for the whole namespace. */
   clear(): Promise<boolean>
 }
-
-const aParameter: Rule = {
-  expected: 'a name, with "*" only at its end',
-  accepts: (value) => typeof value === 'string' && /^(?:[^*[\].&=#]+\*?|\*)$/.test(value),
-}
-
-const rules: Rules<ResponseCacheOptions> = {
-  redis: aManager,
-  ttl: aDuration(1),
-  tags: either(aFunction, arrayOf(aString)),
-  key: aFunction,
-  cookies: oneOf('bypass', 'ignore'),
-  maxBytes: anInteger(1, 512 * 1024 * 1024),
-  override: aBoolean,
-  heuristics: aBoolean,
-  storeErrors: aBoolean,
-  ignoreQuery: arrayOf(aParameter),
-  allowQuery: arrayOf(aParameter),
-  staleWhileRevalidate: aDuration(),
-  staleIfError: aDuration(),
-  coalesce: either(oneOf(false), aDuration(1, 60_000)),
-  local: aBoolean,
-  headers: anObject,
-  maxVariants: anInteger(1, 10_000),
-  namespace: aString,
-  env: anObject,
-}
-
-/** Tags of a response that states its own freshness live at least this long. */
-const LONGEST_STATED_MS = 24 * 60 * 60 * 1000
-
-const LOCAL = { maxBytes: 32 * 1024 * 1024, maxAgeMs: 30_000 }
 
 /** Parts of the key that are the caller's own. `null` leaves the request uncached. */
 type Extra = string | readonly string[] | null
@@ -179,33 +68,14 @@ const innermost = new WeakMap<Response, object>()
  * ```
  */
 export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddleware {
-  checkOptions('responseCache', options, rules)
-  requireOptions('responseCache', options, rules, 'redis')
-  const { defaultTtl, disabled } = cacheEnvironment(options.env)
-  const { redis, ttl: given = defaultTtl, tags = [], key, cookies = 'bypass', coalesce = '5s' } = options
-  const { maxBytes = 1024 * 1024, maxVariants = 100, namespace = 'default', headers: marks = {} } = options
-  const ttl = given === undefined ? undefined : toMs(given)
-  const age = marks.age !== false
-  const route = {
-    ...{ ttl, override: options.override === true && ttl !== undefined, heuristics: options.heuristics === true },
-    storeErrors: options.storeErrors === true,
-    staleWhileRevalidate: toMs(options.staleWhileRevalidate ?? 0),
-    staleIfError: toMs(options.staleIfError ?? 0),
-  }
-  const tagLifetimeMs = (ttl ?? LONGEST_STATED_MS) + Math.max(route.staleWhileRevalidate, route.staleIfError)
-  const local = disabled || options.local !== true ? undefined : LOCAL
-  const responses = new Responses({
-    redis,
-    namespace,
-    local,
-    maxVariants,
-    tags: typeof tags === 'function' ? [] : tags,
-  })
-  const coalescing = new Coalescing(responses.store, { waitMs: coalesce === false ? 0 : toMs(coalesce), tagLifetimeMs })
-  const mark = marker(marks)
-  const parameter = keyedParameter({ ignore: options.ignoreQuery, allow: options.allowQuery })
+  const settings = settingsOf(options)
+  const { redis, disabled, tags, key, plans, route, tagLifetimeMs, parameter, maxBytes } = settings
+  const responses = new Responses({ ...settings, tags: typeof tags === 'function' ? [] : tags })
+  const coalescing = new Coalescing(responses.store, settings)
+  const mark = marker(settings.marks)
+  const age = settings.marks.age !== false
   const keyed = (url: string): string => (parameter === undefined ? url : keyedUrl(url, parameter))
-  const unkeyed = (options.env ?? process.env).NODE_ENV === 'production' ? undefined : new UnkeyedHeaders(redis)
+  const unkeyed = settings.development ? new UnkeyedHeaders(redis) : undefined
   const hits = new Hits({ responses, mark, report, age })
   const prefetches = new Prefetches(responses)
 
@@ -231,11 +101,6 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
     hits.send(req, res, found, now, collapsed)
   }
 
-  const plans = {
-    keyed: key !== undefined,
-    ignoreCookies: cookies === 'ignore',
-    explicit: ttl !== undefined,
-  }
   const planOf = ({ method = 'GET', headers }: IncomingMessage): Lookup => lookup({ method, headers, ...plans })
 
   function responseCacheMiddleware(req: Request, res: Response, next: NextFunction): void {
@@ -292,7 +157,7 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
       }
 
       // Whoever is given what is meant for everyone may wait for it; others would wait for nothing.
-      const alone = asked.reload || publicOnly || coalesce === false
+      const alone = asked.reload || publicOnly || settings.waitMs === 0
       turn ??= coalescing.turn(resource.key, allTags)
       const entered = await turn.enter(found.key, found.seen, { alone, behind: use === 'behind' })
       if (entered.state === 'away') return bypass(res, next, 'unavailable')
