@@ -1,14 +1,16 @@
-/** Longer texts come once, or from somebody who means to fill the memory. */
-const MAX_TEXT = 2048
-
-/** What was made of texts that were asked for lately, bounded in number. Two halves, of which the older one is dropped. */
+/**
+ * What was made of texts that were asked for lately, bounded in number and in length: longer texts come once, or from
+ * somebody who means to fill the memory. Two halves, of which the older one is dropped.
+ */
 export class Memo<Value> {
   readonly #half: number
+  readonly #longest: number
   #recent = new Map<string, Value>()
   #older = new Map<string, Value>()
 
-  constructor(max: number) {
+  constructor(max: number, longest: number) {
     this.#half = max / 2
+    this.#longest = longest
   }
 
   get(text: string): Value | undefined {
@@ -20,7 +22,7 @@ export class Memo<Value> {
   }
 
   set(text: string, value: Value): void {
-    if (text.length > MAX_TEXT) return
+    if (text.length > this.#longest) return
     if (this.#recent.size >= this.#half) {
       this.#older = this.#recent
       this.#recent = new Map()

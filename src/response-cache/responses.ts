@@ -126,9 +126,9 @@ export interface ResponsesOptions {
  */
 export class Responses {
   readonly store: Store<Kept>
-  readonly #resources = new Memo<Resource>(2000)
-  readonly #heads = new Memo<DecodedHead>(1000)
-  readonly #variantKeys = new Memo<string>(2000)
+  readonly #resources = new Memo<Resource>(1000, 512)
+  readonly #heads = new Memo<DecodedHead>(200, 2048)
+  readonly #variantKeys = new Memo<string>(500, 512)
   readonly #variants: Variants
   readonly #isLocal: boolean
   readonly #tags: readonly string[]
