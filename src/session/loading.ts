@@ -51,7 +51,7 @@ export class Loading {
 
   load(request: Visit, response: ServerResponse, next: (error?: unknown) => void): void {
     const { core, noTouch } = this.#settings
-    const id = this.#idOf(request)
+    const id = this.#prefetches.idOf(request) ?? this.#idOf(request)
     if (id === undefined) return this.#mount(request, response, next, false)
     const touchAfter = noTouch?.(request) === true ? -1 : core.touchAfter
     const found = this.#prefetches.take(request, id, touchAfter) ?? core.find(id, touchAfter)

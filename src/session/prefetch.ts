@@ -3,9 +3,17 @@ import type { Found } from './record.js'
 
 interface Started {
   readonly id: string
+  /** Cookies that the id was found in: the signature of the same text is not checked twice. */
+  readonly cookie: string | undefined
   /** Has not restarted the idle time: whether the request is let through to its session is not known yet. */
   readonly found: Promise<Found>
 }
+
+interface Request {
+  readonly headers: { readonly cookie?: string | undefined }
+}
+
+type Holder = Record<symbol, Started | undefined>
 
 /**
  * Reads of sessions that were started before their middleware runs, so that they share a round trip with what decides
@@ -19,17 +27,23 @@ export class Prefetches {
     this.#core = core
   }
 
-  start(request: object, id: string): void {
+  start(request: Request, id: string): void {
     // Taking a session over from elsewhere writes.
     if (this.#core.migrates || this.#key in request) return
     const found = this.#core.find(id)
     found.catch(() => {})
-    Object.assign(request, { [this.#key]: { id, found } satisfies Started })
+    ;(request as unknown as Holder)[this.#key] = { id, cookie: request.headers.cookie, found }
+  }
+
+  /** Whose session was read ahead for this request, where its cookies are still the same. */
+  idOf(request: Request): string | undefined {
+    const started = (request as unknown as Holder)[this.#key]
+    return started !== undefined && started.cookie === request.headers.cookie ? started.id : undefined
   }
 
   /** The read that was started for this request, which from now on counts as use of the session. */
-  take(request: object, id: string, touchAfter: number): Promise<Found> | undefined {
-    const started = (request as Record<symbol, unknown>)[this.#key] as Started | undefined
+  take(request: Request, id: string, touchAfter: number): Promise<Found> | undefined {
+    const started = (request as unknown as Holder)[this.#key]
     if (started === undefined || started.id !== id) return undefined
     started.found.then(
       (found) => {
