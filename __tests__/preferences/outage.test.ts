@@ -105,10 +105,10 @@ describe('on a Cluster', () => {
         await there.all('probe')
         await here.set('probe', 'pageSize', values.pageSize + 1)
         return eventually(async () => (await there.get('probe', 'pageSize')) === values.pageSize + 1, {
-          within: 10_000,
+          within: 1000,
         })
       },
-      { within: 10_000 },
+      { within: 20_000 },
     )
     for (const user of users) {
       expect(await there.get(user, 'theme')).toBe('light')

@@ -108,6 +108,13 @@ describe('the tier in the process', () => {
   })
 
   it('sees at once what this process writes, and soon what another one does', async () => {
+    // A ttl that cannot be what makes the change seen.
+    const local = { ttl: '1m' } as const
+    const other = (await ready({ url: server.url, commandTimeout: '1s' })).redis
+    const [here, there] = [redis, other].map((each) => createPreferences({ redis: each, defaults, local })) as [
+      Preferences<typeof defaults>,
+      Preferences<typeof defaults>,
+    ]
     await here.all('ann')
     await there.all('ann')
     await eventually(
