@@ -430,7 +430,7 @@ describe('how it is captured and replayed', () => {
     await keep('/first')
     for (let index = 0; index < 80; index++) await keep(`/${index}`)
     expect(await readsFor('/first')).toBeGreaterThan(0)
-  })
+  }, 120_000)
 
   const text = 'compressible '.repeat(500)
   it.each(['before', 'after'] as const)(
