@@ -168,7 +168,9 @@ describe('every query of the dashboard and of the alert rules', () => {
   const rules = readFileSync(join(folder, 'alerts.yml'), 'utf8')
   const queries = [
     ...dashboard.panels.flatMap(({ title, targets = [] }) => targets.map(({ expr }) => [title, expr] as const)),
-    ...[...rules.matchAll(/- alert: (\w+)\n\s+expr: (.+)/g)].map(([, name = '', expr = '']) => [name, expr] as const),
+    ...[...rules.matchAll(/- alert: (\w+)\n(?:\s+#.*\n)?\s+expr: (.+)/g)].map(
+      ([, name = '', expr = '']) => [name, expr] as const,
+    ),
   ]
 
   it('is found', () => {

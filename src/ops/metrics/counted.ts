@@ -108,6 +108,7 @@ export const COUNTED: CountedEvents = {
     name: 'lock_outcomes',
     help: 'Locks taken, extended, given back and lost, and attempts that failed.',
     labels: ['outcome', 'reason'],
+    known: ['expired', 'max-hold', 'gone', 'released', 'closed'].map((reason) => ({ outcome: 'lost', reason })),
     times: [
       {
         name: 'lock_wait',
