@@ -250,7 +250,7 @@ describe('composed, limiter, session and response cache', () => {
   beforeAll(async () => {
     server = await startRedis()
     subjects = FORMS.map((form) => new Subject(form, server.url))
-    for (const { redis } of subjects) await redis.ready()
+    for (const { redis } of subjects) await redis.ready('10s')
   })
   afterAll(async () => {
     await Promise.all(subjects.map(({ redis }) => redis.close()))
@@ -291,7 +291,7 @@ describe('composed, while Redis comes and goes,', () => {
     server = await startRedis()
     proxy = await startProxy(server.port)
     subjects = FORMS.map((form) => new Subject(form, proxy.url))
-    for (const { redis } of subjects) await redis.ready()
+    for (const { redis } of subjects) await redis.ready('10s')
   })
   afterAll(async () => {
     await Promise.all(subjects.map(({ redis }) => redis.close()))

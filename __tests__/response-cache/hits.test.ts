@@ -20,7 +20,7 @@ let redis: RedisManager
 beforeAll(async () => {
   server = await startRedis()
   redis = createRedisManager({ url: server.url, logger: false, commandTimeout: '2s' })
-  await redis.ready()
+  await redis.ready('10s')
 })
 afterAll(async () => {
   await redis.close()
