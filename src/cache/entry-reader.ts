@@ -100,7 +100,7 @@ export class EntryReader<Value> {
     let stamp: string | undefined
     for (const { name, version } of dependencies) {
       if (name === STAMP) stamp = version
-      else if (versions.get(name) !== version) return false
+      else if (!versions.match(name, version)) return false
     }
     return stamp === this.#stamp
   }

@@ -51,18 +51,25 @@ export function encodeEntry({ flags, createdAt, freshUntil, staleUntil, dependen
 
 /** Reads lists of dependencies. Most are the same as the one before: that one is given again. */
 export class DependencyLists {
-  #bytes = ''
+  #bytes: Buffer = Buffer.alloc(0)
   #list: readonly Dependency[] = []
 
   read(frame: Buffer, end: number): readonly Dependency[] | undefined {
-    const bytes = frame.toString('latin1', HEAD, end)
-    if (bytes === this.#bytes) return this.#list
+    if (this.#isAsBefore(frame, end)) return this.#list
     const list = decodeDependencies(frame, end)
     if (list !== undefined) {
-      this.#bytes = bytes
+      // A copy: the frame is part of a larger reply.
+      this.#bytes = Buffer.from(frame.subarray(HEAD, end))
       this.#list = list
     }
     return list
+  }
+
+  #isAsBefore(frame: Buffer, end: number): boolean {
+    const bytes = this.#bytes
+    if (bytes.length !== end - HEAD) return false
+    for (let at = 0; at < bytes.length; at++) if (frame[HEAD + at] !== bytes[at]) return false
+    return true
   }
 }
 

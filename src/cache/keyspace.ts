@@ -50,7 +50,7 @@ export function cacheKeys({ keys, feature, namespace, path }: CacheKeysOptions):
   return {
     entry: remembering((key) => `${entries}:{${keys.slot(key).slot}}`),
     lease: (key) => `${leases}:{${keys.slot(key).slot}}`,
-    version: versionKeys,
+    version: remembering(versionKeys),
     matching(pattern) {
       const inside = [globOf(keys, pattern), HASHED]
       const under = (base: string): string[] => inside.map((glob) => `${base}:{${glob}}`)

@@ -1,18 +1,19 @@
+type Reply = Buffer | null | undefined
+
 /** Versions as they were read, by name. `undefined` for one that is missing in Redis, and for a name not asked for. */
 export class Versions {
   #names: readonly string[]
-  #texts: readonly (string | undefined)[]
+  #replies: readonly Reply[]
 
-  constructor(names: readonly string[], replies: readonly (Buffer | null | undefined)[], from: number = 0) {
+  /** The replies for `names` begin at `from`. */
+  constructor(names: readonly string[], replies: readonly Reply[], from: number = 0) {
     this.#names = names
-    const texts: (string | undefined)[] = []
-    for (let index = 0; index < names.length; index++) texts.push(textOf(replies[from + index]))
-    this.#texts = texts
+    this.#replies = replies.slice(from)
   }
 
   /** Names that have a version. */
   known(): string[] {
-    return this.#names.filter((_, index) => this.#texts[index] !== undefined)
+    return this.#names.filter((name) => this.get(name) !== undefined)
   }
 
   has(name: string): boolean {
@@ -20,16 +21,28 @@ export class Versions {
   }
 
   get(name: string): string | undefined {
-    const index = this.#names.indexOf(name)
-    return index === -1 ? undefined : this.#texts[index]
+    return textOf(this.#replyOf(name))
   }
 
-  add(names: readonly string[], replies: readonly (Buffer | null)[]): void {
+  /** Whether this is the version under the name: as by {@link get}, without making its text. */
+  match(name: string, version: string): boolean {
+    const reply = this.#replyOf(name)
+    if (reply === null || reply === undefined || reply.length !== version.length) return false
+    for (let at = 0; at < reply.length; at++) if (reply[at] !== version.charCodeAt(at)) return false
+    return true
+  }
+
+  add(names: readonly string[], replies: readonly Reply[]): void {
     this.#names = [...this.#names, ...names]
-    this.#texts = [...this.#texts, ...replies.map(textOf)]
+    this.#replies = [...this.#replies, ...replies]
+  }
+
+  #replyOf(name: string): Reply {
+    const index = this.#names.indexOf(name)
+    return index === -1 ? undefined : this.#replies[index]
   }
 }
 
-export function textOf(bytes: Buffer | null | undefined): string | undefined {
+export function textOf(bytes: Reply): string | undefined {
   return bytes?.toString('latin1')
 }
