@@ -23,10 +23,12 @@ const execPath =
         encoding: 'utf8',
       }).trim()
 const version = execFileSync(execPath, ['--version'], { encoding: 'utf8' }).trim()
+const major = Number.parseInt(version.slice(1), 10)
 
 const chosen = variants.filter(
-  ({ name, group }) =>
+  ({ name, group, upTo = major }) =>
     group !== 'baseline' &&
+    major <= upTo &&
     (given.group === undefined || group.split(' ').includes(given.group)) &&
     (given.only === undefined || given.only.split(',').includes(name)),
 )
@@ -40,7 +42,7 @@ const servers = []
 for (const { name, aim } of chosen) {
   // A Redis database each, so that nobody finds what another one stored.
   servers.push({
-    aim: aim?.[Number.parseInt(version.slice(1), 10)],
+    aim: aim?.[major],
     ...(await startServer(name, `${redis.url}/${servers.length % 16}`, execPath)),
   })
 }
