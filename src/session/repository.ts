@@ -1,4 +1,4 @@
-import { type FallbackReason, type RedisClient, type RedisManager, scan } from '../redis/index.js'
+import { type RedisManager, scan } from '../redis/index.js'
 import { type Address, addressIn, addressOf, handleOfRecord } from './address.js'
 import { type Codec, isUnknownKey, type Opened } from './codec.js'
 import { openWith, sealFor } from './envelope.js'
@@ -10,6 +10,7 @@ import { merge } from './merge.js'
 import { Outbox } from './outbox.js'
 import { placeOfData, placeOfFacts } from './places.js'
 import { RecordReader } from './reader.js'
+import { SessionReads } from './reads.js'
 import {
   type Change,
   type Draft,
@@ -43,6 +44,7 @@ export class SessionRepository {
   readonly #settings: RepositorySettings
   readonly #redis: RedisManager
   readonly #reader: RecordReader
+  readonly #reads: SessionReads
   readonly #turns: Turns = new Map()
 
   constructor(settings: RepositorySettings) {
@@ -50,6 +52,9 @@ export class SessionRepository {
     this.#redis = settings.redis
     this.#reader = new RecordReader(settings.redis, settings.codec, (address) => void this.rekey(address))
     this.outbox = new Outbox(settings.redis, (id, change) => this.#write(id, change, 'theirs'))
+    const { redis, codec, statistics } = settings
+    const { outbox } = this
+    this.#reads = new SessionReads({ redis, statistics, outbox, reader: this.#reader, binary: codec.binary })
   }
 
   addressOf(id: string): Address {
@@ -57,40 +62,13 @@ export class SessionRepository {
   }
 
   /** One round trip, which also restarts the idle time where it last did so `touchAfter` ms ago. */
-  find(id: string, touchAfter: number = NEVER): Promise<Found> {
-    const address = this.addressOf(id)
-    if (this.outbox.ended(address)) return Promise.resolve({ status: 'revoked' })
-    if (this.outbox.waiting === 0) return this.#find(id, address, touchAfter)
-    return this.outbox.flush(address.hash).then(() => this.#find(id, address, touchAfter))
+  find(id: string, touchAfter?: number): Promise<Found> {
+    return this.#reads.find(id, touchAfter)
   }
 
-  #find(id: string, address: Address, touchAfter: number): Promise<Found> {
-    return this.#redis
-      .attempt<scripts.ReadReply | FallbackReason>(
-        'session.read',
-        (client) => this.#read(client, address, touchAfter),
-        (reason) => reason,
-      )
-      .then((reply) => {
-        if (typeof reply === 'string') return { status: 'unavailable', reason: reply }
-        const status = reply[0].toString()
-        if (status === 'found') return this.#found(id, address, reply as scripts.FoundReply)
-        if (status === 'foreign') return this.#reader.corrupt('the key of a session holds something else')
-        if (status !== 'alias') return { status: status as 'missing' | 'revoked' | 'expired' }
-        const successor = reply[1] === undefined ? undefined : openWith(id, reply[1].toString())
-        return successor === undefined ? { status: 'missing' } : this.find(successor, touchAfter)
-      })
-  }
-
-  #found(id: string, address: Address, reply: scripts.FoundReply): Found {
-    const found = this.#reader.read(id, address, reply)
-    if (found.status === 'found' && found.record.touched) this.#touched(found.record)
-    return found
-  }
-
-  #read(client: RedisClient, { record, generation, index, hash }: Address, after: number): Promise<scripts.ReadReply> {
-    const script = this.#settings.codec.binary ? scripts.read : scripts.readText
-    return script.run(client, [record, generation, index], [hash, after])
+  /** Makes up for a read that did not restart the idle time. Nobody waits for it. */
+  keepAlive(record: SessionRecord, touchAfter: number): void {
+    this.#reads.keepAlive(record, touchAfter)
   }
 
   /** False where a session of this id is there already. */
@@ -189,23 +167,6 @@ export class SessionRepository {
     }
     this.#redis.emit('session.dropped', { session, reason: 'conflict' })
     throw new SessionUnavailableError('conflict', 'too many parallel writes')
-  }
-
-  /** Makes up for a read that did not restart the idle time. Nobody waits for it. */
-  keepAlive(record: SessionRecord, touchAfter: number): void {
-    const { address, now, lastSeen } = record
-    if (touchAfter < 0 || now - lastSeen < touchAfter) return
-    this.#touched(record)
-    void this.#redis.attempt<unknown>(
-      'session.touch',
-      (client) => this.#read(client, address, touchAfter),
-      () => undefined,
-    )
-  }
-
-  #touched({ address: { hash }, now, idle }: SessionRecord): void {
-    this.#settings.statistics.seen(hash, now + idle)
-    if (this.#redis.listens('session.touched')) this.#redis.emit('session.touched', { session: referenceOf(hash) })
   }
 
   /** Sets the idle time. Gives the expiry in Unix ms, or undefined for a dead session. */
