@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals'
 import { type Condition, createMonitor, type Monitor, type MonitorOptions } from '../../src/ops/index.js'
 import { createRedisManager, type RedisManager, type RedisManagerOptions } from '../../src/redis/index.js'
 import { startCluster } from '../support/cluster.js'
@@ -343,6 +343,24 @@ describe('a monitor of the fleet', () => {
       expect(told).toEqual(['+connection', '-connection'])
     })
     expect(owner?.monitor.alerts()).toEqual([])
+  })
+
+  it('tells of an outage that begins after its lease has run out only when the outage lasts', async () => {
+    const own = await extra(startRedis())
+    const redis = await connected({ url: own.url })
+    const { monitor, told } = watched(redis, { scope: 'fleet', every: 600_000 })
+    await monitor.check()
+    const real = performance.now.bind(performance)
+    // As in a process that was stopped for longer than its lease.
+    const slept = jest.spyOn(performance, 'now').mockImplementation(() => real() + 3_600_000)
+    await own.kill()
+    await eventually(() => redis.state === 'down')
+    await monitor.check()
+    expect(told).toEqual([])
+    slept.mockImplementation(() => real() + 3_603_000)
+    await monitor.check()
+    expect(told).toEqual(['+connection'])
+    slept.mockRestore()
   })
 
   it('takes foreign bytes for no alerts', async () => {

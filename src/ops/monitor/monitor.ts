@@ -23,6 +23,9 @@ export interface Monitor {
   close(): Promise<void>
 }
 
+/** A process that woke has its connection back within this time. */
+const DOUBT_MS = 2000
+
 /**
  * Watches Redis and tells when something begins to go wrong and when it is over. A lost connection is told at once,
  * everything else after `samples` looks; nothing is told twice.
@@ -55,6 +58,8 @@ export function createMonitor(options: MonitorOptions): Monitor {
   const instance = name === 'default' ? undefined : name
   /** In a fleet: this process had the watch when Redis was last asked. */
   let watching = scope === 'process'
+  /** An outage that began when the watch may have been another process' already. */
+  let doubted: { readonly reason: string; readonly at: number } | undefined
   let looking: Promise<void> | undefined
   let closing: Promise<void> | undefined
 
@@ -84,7 +89,8 @@ export function createMonitor(options: MonitorOptions): Monitor {
     if (redis.state === 'closed') return void close()
     if (!(await onWatch())) return
     const readings = await sampler.take()
-    if (readings === undefined) return
+    if (readings === undefined) return confirm()
+    doubted = undefined
     judge(readings)
     if (watchesConnection) tell({ ...CONNECTED, bad: false })
   }
@@ -119,6 +125,19 @@ export function createMonitor(options: MonitorOptions): Monitor {
 
   function lost(state: 'down' | 'degraded', reason: string): void {
     if (!watching) return
+    // Who slept past the end of its lease finds its connection dead, and knows nothing of Redis.
+    if (scope === 'process' || lease.held) tellLost(state, reason)
+    else doubted ??= { reason, at: performance.now() }
+  }
+
+  /** What was doubted is told when it lasts. */
+  function confirm(): void {
+    const { state } = redis
+    if (doubted === undefined || (state !== 'down' && state !== 'degraded')) return
+    if (performance.now() - doubted.at >= DOUBT_MS) tellLost(state, doubted.reason)
+  }
+
+  function tellLost(state: 'down' | 'degraded', reason: string): void {
     const outage = { bad: true, certain: true, value: undefined, message: `Redis is ${state} (${reason})` }
     const latency = levels.get('latency')
     if (state === 'down' && watchesConnection) tell({ ...CONNECTED, ...outage })
