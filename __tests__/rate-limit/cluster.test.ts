@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals'
 import { createRateLimiter } from '../../src/rate-limit/index.js'
 import { createRedisManager, type RedisManager } from '../../src/redis/index.js'
 import { type RedisCluster, startCluster } from '../support/cluster.js'
-import { eventually } from '../support/eventually.js'
+import { eventually } from './support.js'
 
 let cluster: RedisCluster
 let managers: RedisManager[]

@@ -4,8 +4,7 @@ import request from 'supertest'
 import { type ConcurrencyOptions, concurrency, type LimitExceeded, rateLimit } from '../../src/rate-limit/index.js'
 import { createRedisManager } from '../../src/redis/index.js'
 import { describeDegradation } from '../contract/degradation.js'
-import { eventually } from '../support/eventually.js'
-import { aNewName, listen, useRedis } from './support.js'
+import { aNewName, eventually, listen, useRedis } from './support.js'
 
 const world = useRedis()
 

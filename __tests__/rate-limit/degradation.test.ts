@@ -4,9 +4,9 @@ import request from 'supertest'
 import { type LimitDegraded, rateLimit } from '../../src/rate-limit/index.js'
 import { createRedisManager } from '../../src/redis/index.js'
 import { describeDegradation } from '../contract/degradation.js'
-import { eventually } from '../support/eventually.js'
 import { freePort } from '../support/free-port.js'
 import { startRedis } from '../support/redis-server.js'
+import { eventually } from './support.js'
 
 describeDegradation('rateLimit', {
   mount: (redis) =>

@@ -10,7 +10,8 @@ import { type RedisServer, startRedis } from '../support/redis-server.js'
 import { startSentinels } from '../support/sentinel.js'
 
 const DEADLINE_MS = 75
-const SLACK_MS = 50
+/** What a busy machine may add to what our own deadline bounds. */
+const SLACK_MS = 1000
 /** What a busy machine may add to the server's side of a recovery. */
 const SERVER_SLACK_MS = 2000
 const LIMIT = 400
@@ -82,7 +83,7 @@ async function suffer(title: string, redis: RedisManager, fault: Fault): Promise
   expect(admitted.memory).toBeLessThanOrEqual(LIMIT)
   expect(recovery).toBeLessThan((fault.recoversWithin ?? 1000) + SERVER_SLACK_MS + lag)
   // Nothing was sent twice: Redis has counted no more than was asked for.
-  const { tightest } = await eventually(() => limiter.peek('one'))
+  const { tightest } = await eventually(() => limiter.peek('one'), { within: 10_000 })
   expect(tightest.used).toBeLessThanOrEqual(Math.min(LIMIT, calls))
   if (FULL) {
     const p99 = sorted[Math.floor(sorted.length * 0.99)] as number

@@ -6,8 +6,7 @@ import express, { type Express, type RequestHandler } from 'express'
 import request from 'supertest'
 import { type LimitDecided, type LimitExceeded, type RateLimitOptions, rateLimit } from '../../src/rate-limit/index.js'
 import type { RedisManager } from '../../src/redis/index.js'
-import { eventually } from '../support/eventually.js'
-import { aNewName, listen, useRedis } from './support.js'
+import { aNewName, eventually, listen, useRedis } from './support.js'
 
 const world = useRedis()
 

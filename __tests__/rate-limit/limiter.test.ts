@@ -1,8 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
 import { createRateLimiter, type RateLimiterOptions, rateLimit } from '../../src/rate-limit/index.js'
 import { createRedisManager, type RedisManager } from '../../src/redis/index.js'
-import { eventually } from '../support/eventually.js'
-import { aNewName, useRedis } from './support.js'
+import { aNewName, eventually, useRedis } from './support.js'
 
 const world = useRedis()
 

@@ -3,8 +3,7 @@ import express, { type RequestHandler } from 'express'
 import request from 'supertest'
 import { presets } from '../../src/rate-limit/index.js'
 import { createRedisManager } from '../../src/redis/index.js'
-import { eventually } from '../support/eventually.js'
-import { aNewName, useRedis } from './support.js'
+import { aNewName, eventually, useRedis } from './support.js'
 
 const world = useRedis()
 const ok: RequestHandler = (_req, res) => void res.send('ok')

@@ -12,8 +12,7 @@ import {
   rateLimit,
 } from '../../src/rate-limit/index.js'
 import { type RateLimitSeam, type Started, seamOf } from '../../src/rate-limit/seam.js'
-import { eventually } from '../support/eventually.js'
-import { aNewName, listen, useRedis } from './support.js'
+import { aNewName, eventually, listen, useRedis } from './support.js'
 
 const world = useRedis()
 

@@ -3,6 +3,7 @@ import { afterAll, beforeAll } from '@jest/globals'
 import type { Express } from 'express'
 import type { Redis } from 'ioredis'
 import { createRedisManager, type RedisManager, type RedisManagerOptions } from '../../src/redis/index.js'
+import { type EventuallyOptions, eventually as patiently } from '../support/eventually.js'
 import { type RedisServer, startRedis } from '../support/redis-server.js'
 
 export interface World {
@@ -65,4 +66,9 @@ let last = 0
 /** A limiter name no other test uses. */
 export function aNewName(): string {
   return `limiter-${++last}`
+}
+
+/** With the patience that a loaded machine needs. */
+export function eventually<T>(check: () => T | Promise<T>, options: EventuallyOptions = {}): Promise<T> {
+  return patiently(check, { within: 10_000, ...options })
 }
