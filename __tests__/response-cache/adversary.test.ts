@@ -5,7 +5,7 @@ import session from 'express-session'
 import request from 'supertest'
 import { createRedisManager, type RedisManager } from '../../src/redis/index.js'
 import { type RedisServer, startRedis } from '../support/redis-server.js'
-import { appWith, raw } from './app.js'
+import { appWith, raw, warmUp } from './app.js'
 
 let server: RedisServer
 let redis: RedisManager
@@ -14,6 +14,7 @@ beforeAll(async () => {
   server = await startRedis()
   redis = createRedisManager({ url: server.url, logger: false, commandTimeout: '10s' })
   await redis.ready('10s')
+  await warmUp(redis)
 })
 afterAll(async () => {
   await redis.close()

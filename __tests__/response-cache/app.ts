@@ -5,11 +5,13 @@ import { connect } from 'node:net'
 import { it } from '@jest/globals'
 import express, { type Express, type RequestHandler } from 'express'
 import express4 from 'express4'
+import request from 'supertest'
 import { compose } from '../../src/compose/index.js'
 import { rateLimit } from '../../src/rate-limit/index.js'
 import type { RedisManager } from '../../src/redis/index.js'
 import { type ResponseCacheOptions, responseCache } from '../../src/response-cache/index.js'
 import { FrontLane } from '../../src/server/front/front-lane.js'
+import { eventually } from '../support/eventually.js'
 
 /** An app in which one handler, counting its runs, stands behind a response cache. */
 export interface Counted {
@@ -91,6 +93,16 @@ async function teach(app: Express, { method, url, headers }: IncomingMessage): P
     })
   }
   server.close()
+}
+
+/** A server that knows no script yet is sent the first writes twice; until then a read may overtake them. */
+export async function warmUp(redis: RedisManager): Promise<void> {
+  const app = express()
+  app.use(
+    responseCache({ redis, ttl: '10s', namespace: 'warm-up' }) as RequestHandler,
+    (_req, res) => void res.send('x'),
+  )
+  await eventually(async () => (await request(app).get('/')).headers['x-cache'] === 'HIT')
 }
 
 /** Sends bytes as they are and gives back everything the server said until it closed the connection. */

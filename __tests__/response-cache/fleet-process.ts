@@ -5,14 +5,15 @@ import { createRedisManager, responseCache } from '../../src/index.js'
 
 /*
  * A process of its own behind a load balancer: listens, says its port, and counts in Redis, where it can, how often its
- * handlers ran. Arguments are the URL of Redis, how long a handler takes, and the deadline of a command.
+ * handlers ran. Arguments are the URL of Redis, how long a handler takes, the deadline of a command,
+ * and how long requests wait for another.
  */
-const [url = '', takes = '200', deadline = '75'] = process.argv.slice(2)
+const [url = '', takes = '200', deadline = '75', coalesce = '20000'] = process.argv.slice(2)
 const redis = createRedisManager({ url, logger: false, commandTimeout: Number(deadline) })
 await redis.ready('20s')
 
 const app = express()
-app.use(responseCache({ redis, ttl: '30s', coalesce: '20s', tags: ['all'] }) as RequestHandler)
+app.use(responseCache({ redis, ttl: '30s', coalesce: Number(coalesce), tags: ['all'] }) as RequestHandler)
 app.get('/count/:name', async (req, res) => {
   await redis.execute('count', (client) => client.incr(`runs:${req.params.name}`), { deadline: 10_000 })
   await sleep(Number(takes))

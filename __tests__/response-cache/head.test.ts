@@ -6,13 +6,14 @@ import { compareHead } from '../../src/response-cache/head-update.js'
 import { eventually } from '../support/eventually.js'
 import type { RedisServer } from '../support/redis-server.js'
 import { useRedis } from '../support/use-redis.js'
-import { type AppOptions, appWith } from './app.js'
+import { type AppOptions, appWith, warmUp } from './app.js'
 
 let server: RedisServer
 let redis: RedisManager
-useRedis((own) => {
+useRedis(async (own) => {
   server = own.server
   redis = own.redis
+  await warmUp(redis)
 })
 beforeEach(() => server.client().flushall())
 afterEach(() => void jest.restoreAllMocks())

@@ -8,7 +8,7 @@ import request from 'supertest'
 import { createRedisManager, type RedisManager } from '../../src/redis/index.js'
 import { responseCache } from '../../src/response-cache/index.js'
 import { type RedisServer, startRedis } from '../support/redis-server.js'
-import { appWith, raw } from './app.js'
+import { appWith, raw, warmUp } from './app.js'
 
 let server: RedisServer
 let redis: RedisManager
@@ -17,6 +17,7 @@ beforeAll(async () => {
   server = await startRedis()
   redis = createRedisManager({ url: server.url, logger: false, commandTimeout: '10s' })
   await redis.ready('10s')
+  await warmUp(redis)
 })
 afterAll(async () => {
   await redis.close()

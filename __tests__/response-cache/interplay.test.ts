@@ -21,15 +21,16 @@ import type { ResponseCacheOutcome } from '../../src/response-cache/index.js'
 import { eventually } from '../support/eventually.js'
 import type { RedisServer } from '../support/redis-server.js'
 import { useRedis } from '../support/use-redis.js'
-import { appWith, raw } from './app.js'
+import { appWith, raw, warmUp } from './app.js'
 
 let server: RedisServer
 let redis: RedisManager
 let outcomes: ResponseCacheOutcome[] = []
-useRedis((own) => {
+useRedis(async (own) => {
   server = own.server
   redis = own.redis
   redis.on('response-cache', (outcome) => outcomes.push(outcome))
+  await warmUp(redis)
 })
 beforeEach(async () => {
   await server.client().flushall()

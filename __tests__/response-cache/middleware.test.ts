@@ -15,7 +15,7 @@ import { createRedisManager, type RedisManager } from '../../src/redis/index.js'
 import { type ResponseCacheOutcome, responseCache } from '../../src/response-cache/index.js'
 import { eventually } from '../support/eventually.js'
 import { type RedisServer, startRedis } from '../support/redis-server.js'
-import { appWith, itCounts, raw } from './app.js'
+import { appWith, itCounts, raw, warmUp } from './app.js'
 
 let server: RedisServer
 let redis: RedisManager
@@ -26,6 +26,7 @@ beforeAll(async () => {
   redis = createRedisManager({ url: server.url, logger: false, commandTimeout: '10s' })
   redis.on('response-cache', (outcome) => outcomes.push(outcome))
   await redis.ready('10s')
+  await warmUp(redis)
 })
 afterAll(async () => {
   await redis.close()

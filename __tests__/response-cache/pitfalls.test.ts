@@ -13,7 +13,7 @@ import type { ResponseCacheOutcome } from '../../src/response-cache/index.js'
 import { eventually } from '../support/eventually.js'
 import type { RedisServer } from '../support/redis-server.js'
 import { useRedis } from '../support/use-redis.js'
-import { type AppOptions, appWith, raw } from './app.js'
+import { type AppOptions, appWith, raw, warmUp } from './app.js'
 
 /*
  * The 42 ways in which caches of HTTP responses were found to go wrong, in the order and with the numbers of the research
@@ -23,10 +23,11 @@ let server: RedisServer
 let redis: RedisManager
 let outcomes: ResponseCacheOutcome[] = []
 
-useRedis((own) => {
+useRedis(async (own) => {
   server = own.server
   redis = own.redis
   redis.on('response-cache', (outcome) => outcomes.push(outcome))
+  await warmUp(redis)
 })
 beforeEach(async () => {
   await server.client().flushall()

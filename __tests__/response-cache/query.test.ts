@@ -7,13 +7,14 @@ import { responseCache } from '../../src/response-cache/index.js'
 import { keyedParameter, keyedUrl } from '../../src/response-cache/query.js'
 import type { RedisServer } from '../support/redis-server.js'
 import { useRedis } from '../support/use-redis.js'
-import { type AppOptions, appWith, itCounts } from './app.js'
+import { type AppOptions, appWith, itCounts, warmUp } from './app.js'
 
 let server: RedisServer
 let redis: RedisManager
-useRedis((own) => {
+useRedis(async (own) => {
   server = own.server
   redis = own.redis
+  await warmUp(redis)
 })
 beforeEach(() => server.client().flushall())
 

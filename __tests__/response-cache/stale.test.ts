@@ -3,7 +3,7 @@ import type { ErrorRequestHandler, RequestHandler } from 'express'
 import request from 'supertest'
 import { createRedisManager, type RedisManager } from '../../src/redis/index.js'
 import { type RedisServer, startRedis } from '../support/redis-server.js'
-import { type AppOptions, appWith } from './app.js'
+import { type AppOptions, appWith, warmUp } from './app.js'
 
 let server: RedisServer
 let redis: RedisManager
@@ -12,6 +12,7 @@ beforeAll(async () => {
   server = await startRedis()
   redis = createRedisManager({ url: server.url, logger: false, commandTimeout: '10s' })
   await redis.ready('10s')
+  await warmUp(redis)
 })
 afterAll(async () => {
   await redis.close()

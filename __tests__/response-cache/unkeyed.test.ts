@@ -7,15 +7,16 @@ import { responseCache } from '../../src/response-cache/index.js'
 import { readsOf } from '../../src/response-cache/reads.js'
 import type { RedisServer } from '../support/redis-server.js'
 import { useRedis } from '../support/use-redis.js'
-import { type AppOptions, appWith } from './app.js'
+import { type AppOptions, appWith, warmUp } from './app.js'
 
 let server: RedisServer
 let redis: RedisManager
 let warnings: { code: string; message: string }[] = []
 let off: () => void = () => {}
-useRedis((own) => {
+useRedis(async (own) => {
   server = own.server
   redis = own.redis
+  await warmUp(redis)
 })
 beforeEach(async () => {
   await server.client().flushall()

@@ -6,13 +6,14 @@ import { joinedNames, parseVary } from '../../src/response-cache/vary.js'
 import { eventually } from '../support/eventually.js'
 import type { RedisServer } from '../support/redis-server.js'
 import { useRedis } from '../support/use-redis.js'
-import { appWith } from './app.js'
+import { appWith, warmUp } from './app.js'
 
 let server: RedisServer
 let redis: RedisManager
-useRedis((own) => {
+useRedis(async (own) => {
   server = own.server
   redis = own.redis
+  await warmUp(redis)
 })
 beforeEach(() => server.client().flushall())
 
