@@ -19,6 +19,12 @@ const PATIENT = {
   socketTimeout: 15_000,
 }
 
+/**
+ * The timers of ioredis fire before the socket is read, so that an event loop that was blocked for as long loses a
+ * healthy connection. The owners of connections notice a silent server sooner, and fairly.
+ */
+const BACKSTOP_MS = 5000
+
 type Shared = Omit<CommonRedisOptions, 'replyMapping'> & { readonly disconnectTimeout?: number }
 
 /** Opens connections with the settings under which nothing waits for ever, is lost, or is sent twice. */
@@ -63,11 +69,11 @@ function open(target: Target, settings: Settings, role: ConnectionRole): RedisCl
     case 'cluster':
       return new Cluster(
         target.nodes.map(({ host, port = 6379 }) => ({ host, port })),
-        { ...clusterOptions(settings, role), redisOptions: { ...options, ...credentials(target) } },
+        { ...clusterOptions(settings, role), redisOptions: { ...nodeOptions(options), ...credentials(target) } },
       )
     case 'borrowed':
       return isCluster(target.client)
-        ? target.client.duplicate([], { ...clusterOptions(settings, role), redisOptions: options })
+        ? target.client.duplicate([], { ...clusterOptions(settings, role), redisOptions: nodeOptions(options) })
         : target.client.duplicate(options)
     case 'none':
       throw new Error('no Redis is configured')
@@ -89,6 +95,11 @@ function clusterOptions({ connectTimeout }: Settings, role: ConnectionRole): Clu
   }
 }
 
+/** A node that is given up takes the commands along that wait for it, and no retry of ours follows. */
+function nodeOptions(options: Shared): Shared {
+  return { ...options, connectTimeout: Math.max(options.connectTimeout ?? 0, BACKSTOP_MS) }
+}
+
 function optionsFor({ connectTimeout }: Settings, role: ConnectionRole): Shared {
   return {
     connectionName: `holdfast:${role}`,
@@ -99,9 +110,7 @@ function optionsFor({ connectTimeout }: Settings, role: ConnectionRole): Shared 
     autoResendUnfulfilledCommands: false,
     autoResubscribe: false,
     connectTimeout,
-    // A backstop: these timers of ioredis fire before the socket is read, so that an event loop that was blocked for as
-    // long would lose a healthy connection. The owners of connections notice a silent server sooner, and fairly.
-    socketTimeout: role === 'blocking' ? undefined : Math.max(connectTimeout, 5000),
+    socketTimeout: role === 'blocking' ? undefined : Math.max(connectTimeout, BACKSTOP_MS),
     commandTimeout: undefined,
     retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt - 1, 3), 400) + Math.floor(Math.random() * 50),
     reconnectOnError: (error) => (/^(READONLY|LOADING|MASTERDOWN)/.test(replyText(error.message)) ? 1 : false),
