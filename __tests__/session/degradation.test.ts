@@ -145,9 +145,9 @@ describe('an outage', () => {
         return !redis.available
       })
       store.on('disconnect', () => void told.push('late'))
-      await eventually(() => told.includes('late'))
+      await eventually(() => told.includes('late'), { within: 10_000 })
       await resume()
-      await eventually(() => told.length === 3)
+      await eventually(() => told.length === 3, { within: 10_000 })
       expect(told).toEqual(['disconnect', 'late', 'connect'])
       await redis.close()
     }))

@@ -80,7 +80,9 @@ describe('encryption', () => {
     await request(app(first)).get('/').set('Cookie', cookie).expect({ user: null, state: 'ready' })
     const migrating = createApp({ redis: world.redis, encryption: { keys: [first], readPlaintext: true } })
     await request(migrating).get('/').set('Cookie', cookie).expect({ user: 'ann', state: 'ready' })
-    await eventually(async () => (await request(app(first)).get('/').set('Cookie', cookie)).body.user === 'ann')
+    await eventually(async () => (await request(app(first)).get('/').set('Cookie', cookie)).body.user === 'ann', {
+      within: 10_000,
+    })
   })
 
   it('of every session is renewed by rekey(), fields included', async () => {

