@@ -12,6 +12,7 @@ import type { RedisManager } from '../../src/redis/index.js'
 import { type ResponseCacheOptions, responseCache } from '../../src/response-cache/index.js'
 import { FrontLane } from '../../src/server/front/front-lane.js'
 import { eventually } from '../support/eventually.js'
+import { inFront } from './in-front.js'
 
 /** An app in which one handler, counting its runs, stands behind a response cache. */
 export interface Counted {
@@ -33,8 +34,6 @@ export interface AppOptions extends Partial<ResponseCacheOptions> {
 const FORM = process.env.HOLDFAST_CACHE_FORM as 'composed' | 'front' | undefined
 /** For what counts requests: the front lane's form sends some of its own. */
 export const itCounts: typeof it = FORM === 'front' ? (it.skip as typeof it) : it
-/** Requests that were answered before Express saw them. */
-export const inFront: { count: number } = { count: 0 }
 
 export function appWith(handler: RequestHandler, options: AppOptions): Counted {
   const { version = 5, before = [], after = [], ...rest } = options

@@ -1,4 +1,5 @@
 import { afterAll, describe, expect } from '@jest/globals'
+import { inFront } from '../response-cache/in-front.js'
 
 /** The tests of the response cache itself, in the front lane: the representative ones always, the others in the full run. */
 const SUITES = ['adversary', 'http']
@@ -15,6 +16,5 @@ describe.each([...SUITES, ...(process.env.HOLDFAST_TEST_FULL === '1' ? FULL_SUIT
 
 afterAll(() => {
   // Else this file would have tested Express.
-  const { inFront } = require('../response-cache/app') as typeof import('../response-cache/app.js')
   expect(inFront.count).toBeGreaterThan(20)
 })
