@@ -127,6 +127,20 @@ describe('an outage', () => {
       },
     ))
 
+  it('in which onUnavailable throws is an error of that request', () =>
+    withOutage(
+      {
+        onUnavailable: () => {
+          throw new Error('the choice failed')
+        },
+      },
+      async ({ app, cookie, server, resume }) => {
+        server.pause()
+        await request(app).get('/').set('Cookie', cookie).timeout(10_000).expect(500)
+        await resume()
+      },
+    ))
+
   it('is told to listeners of the store, also to those that come late', () =>
     withOutage({}, async ({ server, resume }) => {
       const redis = createRedisManager({ url: server.url, logger: false })

@@ -3,6 +3,7 @@ import { describe, expect, it } from '@jest/globals'
 import express, { type Express } from 'express'
 import passport from 'passport'
 import request from 'supertest'
+import { addressOf } from '../../src/session/address.js'
 import { type RedisSessionOptions, redisSession, requireSession } from '../../src/session/index.js'
 import { cookieOf, idOf, SECRET, useRedis } from './app.js'
 
@@ -85,6 +86,9 @@ describe('req.sessions', () => {
     await get(one, '/me', next).expect({ user: 'ann', visits: 1 })
     const late = await get(one, '/me', old).expect({ user: 'ann', visits: 1 })
     expect(cookieOf(late)).toBe(next)
+    const { hash } = addressOf(world.redis.keys, idOf(old))
+    const [left] = await world.server.client().keys(`*:${hash}`)
+    expect(await world.server.client().pttl(left as string)).toBeLessThanOrEqual(30_000)
     await post(one, '/visit', old).expect({ visits: 2 })
     await get(one, '/me', next).expect({ user: 'ann', visits: 2 })
     expect(await one.session.sessions.list('ann')).toContainEqual(
@@ -292,5 +296,21 @@ describe('migrateFrom', () => {
     await post(one, '/visit', cookie).expect({ visits: 42 })
     await post(one, '/logout', cookie)
     await get(one, '/me', cookie).expect({ user: null, visits: null })
+  })
+
+  it('leaves a session where it is while Redis refuses to take it over, and logs nobody out', async () => {
+    const client = world.server.client()
+    await client.set('sess:full', JSON.stringify({ cookie: {}, visits: 7 }))
+    const signature = createHmac('sha256', SECRET).update('full').digest('base64').replace(/=+$/, '')
+    const cookie = `sid=${encodeURIComponent(`s:full.${signature}`)}`
+    const one = app({ migrateFrom: 'sess:' })
+    try {
+      await client.config('SET', 'maxmemory', '1')
+      const response = await get(one, '/me', cookie).expect(200, { user: null, visits: null })
+      expect(response.headers['set-cookie']).toBeUndefined()
+    } finally {
+      await client.config('SET', 'maxmemory', '0')
+    }
+    await get(one, '/me', cookie).expect({ user: null, visits: 7 })
   })
 })

@@ -134,6 +134,43 @@ describe('a session', () => {
     for (let i = 0; i < 50; i++) expect(body[`k${i}`]).toBe(`v${i}`)
   })
 
+  it('keeps the later of two parallel changes of one key, and tells', async () => {
+    const two = app()
+    let arrived = 0
+    let goOn = (): void => {}
+    const both = new Promise<void>((resolve) => {
+      goOn = resolve
+    })
+    two.post('/same/:value', async (req, res) => {
+      arrived += 1
+      if (arrived === 2) goOn()
+      await both
+      req.session.k1 = req.params.value
+      res.end()
+    })
+    const cookie = await login(two)
+    const conflicts: unknown[] = []
+    const off = world.redis.on('session.conflict', ({ keys }) => void conflicts.push(keys))
+    await Promise.all(['a', 'b'].map((value) => request(two).post(`/same/${value}`).set('Cookie', cookie).expect(200)))
+    off()
+    expect(conflicts).toEqual([['k1']])
+    const { body } = await request(two).get('/all').set('Cookie', cookie)
+    expect(['a', 'b']).toContain(body.k1)
+  })
+
+  it('restarts its idle time at most once in touchAfter', async () => {
+    const [rarely, always] = [app({ touchAfter: 600_000 }), app({ touchAfter: 0 })]
+    const cookie = await login(rarely)
+    const [key] = await world.server.client().keys(`*{${idOf(cookie).slice(0, 16)}}*`)
+    const seen = () => world.server.client().hget(key as string, 'l')
+    const before = await seen()
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    for (let i = 0; i < 3; i++) await request(rarely).get('/').set('Cookie', cookie).expect(200)
+    expect(await seen()).toBe(before)
+    await request(always).get('/').set('Cookie', cookie).expect(200)
+    expect(await seen()).not.toBe(before)
+  })
+
   it.each([
     ['a JSON text cut short', 'd', '{"cookie":{'],
     ['bytes that are no text', 'd', Buffer.from([1, 0xff, 0xfe]).toString('latin1')],

@@ -142,6 +142,65 @@ describe('a write that an outage cut off', () => {
       })
     }))
 
+  it('of parallel requests keeps what each of them changed', () =>
+    withWorld(async ({ server, redis, back }) => {
+      const app = createApp({ redis })
+      let arrived = 0
+      let goOn = (): void => {}
+      const both = new Promise<void>((resolve) => {
+        goOn = resolve
+      })
+      app.post('/cut-both/:key', async (req, res) => {
+        arrived += 1
+        if (arrived === 2) {
+          server.pause()
+          goOn()
+        }
+        await both
+        Object.assign(req.session, { [req.params.key]: 'late' })
+        res.json({})
+      })
+      const cookie = await login(app)
+      await Promise.all(
+        ['k1', 'k2'].map((key) => request(app).post(`/cut-both/${key}`).set('Cookie', cookie).expect(200)),
+      )
+      await eventually(() => !redis.available, { within: 10_000 })
+      await back()
+      await eventually(
+        async () => {
+          const { body } = await request(app).get('/all').set('Cookie', cookie)
+          return body.k1 === 'late' && body.k2 === 'late'
+        },
+        { within: 10_000 },
+      )
+    }))
+
+  it('to a session that is sealed with an unknown key since is dropped and told', () =>
+    withWorld(async ({ server, redis, back }) => {
+      const [before, after] = ['before', 'after'].map((id, i) => ({ id, key: Buffer.alloc(32, i + 1) }))
+      if (before === undefined || after === undefined) throw new Error('two keys')
+      const elsewhere = createRedisManager({ url: server.url, logger: false })
+      await elsewhere.ready()
+      const registry = createSessions({ redis: elsewhere, encryption: { keys: [after, before] } })
+      const app = createApp({ redis, encryption: { keys: [before] } })
+      app.post('/cut', async (req, res) => {
+        await registry.set(req.sessionID, { k2: 'theirs' })
+        server.pause()
+        Object.assign(req.session, { k1: 'mine' })
+        res.json({})
+      })
+      const drops: string[] = []
+      redis.on('session.dropped', ({ reason }) => void drops.push(reason))
+      const cookie = await login(app)
+      await request(app).post('/cut').set('Cookie', cookie).expect(200)
+      await eventually(() => !redis.available, { within: 10_000 })
+      await back()
+      await eventually(() => drops.length > 0, { within: 10_000 })
+      expect(drops).toEqual(['unknown-key'])
+      await request(app).get('/').set('Cookie', cookie).expect(200, { user: null, state: 'unavailable' })
+      await elsewhere.close()
+    }))
+
   it('leaves what was written since, and gives way where both changed the same key', () =>
     withWorld(async ({ server, redis }) => {
       const proxied = appOf(redis, server)

@@ -1,17 +1,32 @@
 import { describe, expect, it, jest } from '@jest/globals'
-import { PendingWrites } from '../../src/session/pending.js'
+import { type PendingWrite, PendingWrites } from '../../src/session/pending.js'
 import { Tombstones } from '../../src/session/tombstones.js'
 
 const change = (text: string, base = '{}') => ({ base: { json: base, version: 1 }, json: text, idle: 1000 })
 
 describe('writes that wait', () => {
-  it('are one per session: the newest text on the oldest base', () => {
+  it('are one per session: what each changed, the newest where both did, on the oldest base', () => {
     const writes = new PendingWrites(() => {})
-    writes.add('a', 'id', 'ref', change('one', 'base of one'))
-    writes.add('a', 'id', 'ref', change('two', 'base of two'))
+    writes.add('a', 'id', 'ref', change('{"old":1,"one":1,"both":1}', '{"old":1}'))
+    writes.add('a', 'id', 'ref', change('{"two":2,"both":2}', '{"old":1}'))
     expect(writes.size).toBe(1)
-    expect(writes.take('a')).toMatchObject({ json: 'two', base: { json: 'base of one' } })
+    const { json = '', base } = writes.take('a') ?? {}
+    expect(JSON.parse(json)).toEqual({ one: 1, two: 2, both: 2 })
+    expect(base?.json).toBe('{"old":1}')
     expect(writes.take('a')).toBeUndefined()
+  })
+
+  it('that could not be made wait on as long as they would have, behind what came meanwhile', () => {
+    const dropped: string[] = []
+    const writes = new PendingWrites((_, reason) => void dropped.push(reason))
+    writes.add('a', 'id', 'ref', change('{"one":1,"both":1}'))
+    const taken = writes.take('a') as PendingWrite
+    writes.add('a', 'id', 'ref', change('{"two":2,"both":2}'))
+    writes.putBack('a', taken)
+    expect(JSON.parse(writes.take('a')?.json ?? '')).toEqual({ one: 1, two: 2, both: 2 })
+    writes.putBack('a', { ...taken, expiresAt: Date.now() - 1 })
+    expect(writes.take('a')).toBeUndefined()
+    expect(dropped).toEqual(['expired'])
   })
 
   it('are at most 1000, the oldest dropped and told', () => {

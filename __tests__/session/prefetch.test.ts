@@ -69,6 +69,24 @@ describe('a session that is read ahead of its middleware', () => {
     await request(gated()).get('/').expect(200, none)
   })
 
+  it('is for one use: after a log-out in the same request it is asked for anew', async () => {
+    const session = redisSession({ redis: world.redis, secret: SECRET })
+    const twice = express()
+    twice.use((req, _res, next) => {
+      session.prefetch(req)
+      next()
+    }, session)
+    twice.use(async (req, _res, next) => {
+      await req.sessions.logout()
+      next()
+    }, session)
+    twice.get('/', (req, res) => void res.json(req.session.user ?? null))
+    await request(twice)
+      .get('/')
+      .set('Cookie', await login(app(), 'ann'))
+      .expect(200, 'null')
+  })
+
   it('leaves sessions of elsewhere to the middleware that takes them over', async () => {
     const client = world.server.client()
     await client.set('old:legacy', JSON.stringify({ cookie: {}, user: 'old' }))

@@ -33,8 +33,13 @@ declare module '../shared/events.js' {
       readonly address?: string | undefined
       readonly cookie?: string
     }
-    /** A write that came after the end of its session, or could not be kept through an outage. */
-    readonly 'session.dropped': SessionEvent & { readonly reason: 'gone' | 'conflict' | 'overflow' | 'expired' }
+    /**
+     * A write that came after the end of its session, or could not be kept through an outage. `unknown-key`: since it
+     * began to wait, the session was sealed with a key that is not known here.
+     */
+    readonly 'session.dropped': SessionEvent & {
+      readonly reason: 'gone' | 'conflict' | 'overflow' | 'expired' | 'unknown-key'
+    }
     /** Parallel requests changed the same keys; the later writer won. */
     readonly 'session.conflict': SessionEvent & { readonly keys: readonly string[] }
   }

@@ -1,4 +1,5 @@
 import type { RedisManager } from '../redis/index.js'
+import { isSessionUnavailable } from './errors.js'
 import type { Found } from './record.js'
 import { parseObject } from './record.js'
 import type { SessionRepository } from './repository.js'
@@ -26,7 +27,12 @@ export async function adoptLegacy(
     redis.emit('data.corrupt', { feature: 'session', problem: 'a session of connect-redis cannot be read' })
     return { status: 'corrupt' }
   }
-  await repository.create(id, { json, idle, absolute })
+  try {
+    await repository.create(id, { json, idle, absolute })
+  } catch (error) {
+    if (!isSessionUnavailable(error)) throw error
+    return { status: 'unavailable', reason: 'outage' }
+  }
   await redis.attempt(
     'session.adopt',
     (client) => client.unlink(key),

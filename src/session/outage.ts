@@ -36,7 +36,12 @@ export function withoutSession(
   }, next)
 
   function goOn(): void {
-    const answer = onUnavailable(request)
+    let answer: WhenUnavailable
+    try {
+      answer = onUnavailable(request)
+    } catch (error) {
+      return next(error)
+    }
     if (answer === 'reject') return refuse(response, 'session-unavailable')
     if (answer === 'ephemeral') useEphemeralSession(request)
     next()

@@ -1,7 +1,7 @@
 import type { RedisManager } from '../redis/index.js'
 import type { Unsubscribe } from '../shared/emitter.js'
 import type { Address } from './address.js'
-import { SessionUnavailableError } from './errors.js'
+import { isSessionUnavailable, SessionUnavailableError } from './errors.js'
 import { referenceOf } from './id.js'
 import { PendingWrites } from './pending.js'
 import type { Change, Saved } from './record.js'
@@ -52,7 +52,14 @@ export class Outbox {
   async flush(hash: string): Promise<void> {
     const write = this.#pending.take(hash)
     if (write === undefined) return
-    if ((await this.#write(write.id, write)) === undefined) this.#pending.add(hash, write.id, write.session, write)
+    try {
+      if ((await this.#write(write.id, write)) === undefined) this.#pending.putBack(hash, write)
+    } catch (error) {
+      if (!isSessionUnavailable(error)) throw error
+      // Too many conflicts have been told where they were met.
+      const { reason } = error as SessionUnavailableError
+      if (reason === 'unknown-key') this.#redis.emit('session.dropped', { session: write.session, reason })
+    }
   }
 
   replay(): Promise<void> {

@@ -1,4 +1,5 @@
-import type { Change } from './record.js'
+import { type Json, merge } from './merge.js'
+import { type Change, parseObject } from './record.js'
 
 export interface PendingWrite extends Change {
   readonly id: string
@@ -27,16 +28,25 @@ export class PendingWrites {
   }
 
   add(hash: string, id: string, session: string, change: Change): void {
+    const write = { ...change, id, session, expiresAt: Date.now() + KEPT_MS }
     const earlier = this.#take(hash)
-    // The first base is what Redis last confirmed: all changes since are ours to make.
-    const base = earlier?.base ?? change.base
-    this.#writes.set(hash, { ...change, base, id, session, expiresAt: Date.now() + KEPT_MS })
-    this.#bytes += change.json.length + base.json.length
+    this.#keep(hash, earlier === undefined ? write : joined(earlier, write))
+  }
+
+  /** For a write that was taken and could not be made. */
+  putBack(hash: string, write: PendingWrite): void {
+    const later = this.#take(hash)
+    this.#keep(hash, later === undefined ? write : joined(write, later))
+  }
+
+  #keep(hash: string, write: PendingWrite): void {
+    this.#writes.set(hash, write)
+    this.#bytes += write.json.length + write.base.json.length
     while (this.#writes.size > MOST || this.#bytes > MOST_BYTES) {
-      const [oldest] = this.#writes.keys()
-      const write = this.#take(oldest as string)
-      if (write === undefined) return
-      this.#dropped(write.session, 'overflow')
+      const [first] = this.#writes.keys()
+      const oldest = this.#take(first as string)
+      if (oldest === undefined) return
+      this.#dropped(oldest.session, 'overflow')
     }
   }
 
@@ -64,4 +74,15 @@ export class PendingWrites {
     this.#bytes -= write.json.length + write.base.json.length
     return write
   }
+}
+
+/** What both changed, as one: requests that ran in parallel do not know of each other's changes. */
+function joined(earlier: PendingWrite, later: PendingWrite): PendingWrite {
+  const { data } = merge(objectOf(later.base.json), objectOf(later.json), objectOf(earlier.json))
+  // The first base is what Redis last confirmed: all changes since are ours to make.
+  return { ...later, base: earlier.base, json: JSON.stringify(data) }
+}
+
+function objectOf(json: string): Json {
+  return parseObject(json) ?? {}
 }

@@ -43,8 +43,11 @@ export class Prefetches {
 
   /** The read that was started for this request, which from now on counts as use of the session. */
   take(request: Request, id: string, touchAfter: number): Promise<Found> | undefined {
-    const started = (request as unknown as Holder)[this.#key]
+    const holder = request as unknown as Holder
+    const started = holder[this.#key]
     if (started === undefined || started.id !== id) return undefined
+    // For one use: until another the request may have ended the session.
+    holder[this.#key] = undefined
     started.found.then(
       (found) => {
         if (found.status === 'found') this.#core.repository.keepAlive(found.record, touchAfter)
