@@ -82,7 +82,7 @@ await table('hit in this process, 2 KB, getOrSet', 20_000, 'holdfast', {
   'cache-manager, memory': () => managerNear.wrap('key', never),
 })
 
-await table('hit in Redis, 2 KB, one after the other', 2000, 'bare getBuffer', {
+const shared2k = {
   'bare getBuffer': () => bare.getBuffer('bare'),
   'bare get + JSON.parse': async () => JSON.parse(await bare.get('bare')),
   'holdfast get, a Buffer': () => far.get('bytes'),
@@ -91,7 +91,14 @@ await table('hit in Redis, 2 KB, one after the other', 2000, 'bare getBuffer', {
   bentocache: () => bento.use('far').getOrSet({ key: 'key', factory: never }),
   'cache-manager': () => managerFar.wrap('key', never),
   'keyv (cacheable’s second tier)': () => keyvFar.get('key'),
-})
+}
+await table('hit in Redis, 2 KB, one after the other', 2000, 'bare getBuffer', shared2k)
+await table(
+  'hit in Redis, 2 KB, 50 callers side by side',
+  40,
+  'bare getBuffer',
+  Object.fromEntries(Object.entries(shared2k).map(([name, run]) => [name, () => fifty(run)])),
+)
 
 const keys = Array.from({ length: 100 }, (_, i) => `many ${i}`)
 await far.setMany(keys.map((key) => [key, { key }]))
@@ -174,6 +181,15 @@ async function table(title, calls, baseline, variants) {
       `| ${name} | ${median(results.get(name)).toFixed(2)} | ${median(all).toFixed(2)} (${Math.min(...all).toFixed(2)}–${Math.max(...all).toFixed(2)}) |`,
     )
   }
+}
+
+/** Callers that do not know of each other: each goes on as soon as it has its answer. */
+async function fifty(run) {
+  await Promise.all(
+    Array.from({ length: 50 }, async () => {
+      for (let i = 0; i < 20; i++) await run()
+    }),
+  )
 }
 
 function median(values) {
