@@ -152,7 +152,7 @@ describe('requests for what another is being answered with', () => {
 
   it('are not given what was invalidated while they waited', async () => {
     let value = 'old'
-    const { app, cache } = appWith(
+    const { app, cache, runs } = appWith(
       async (_req, res) => {
         const read = value
         await sleep(300)
@@ -163,7 +163,7 @@ describe('requests for what another is being answered with', () => {
     const leader = request(app)
       .get('/')
       .then((res) => res.text)
-    await sleep(100)
+    await eventually(() => runs() === 1, { within: 10_000 })
     value = 'new'
     expect(await cache.invalidateTags('price')).toBe(true)
     expect((await request(app).get('/')).text).toBe('new')

@@ -5,7 +5,7 @@ import { mget, mgetMany } from './mget.js'
 import { absent, FoundReading, type Reading, type Surroundings } from './reading.js'
 import { TOKEN_LENGTH } from './scripts.js'
 import { type Decoded, type StoreOptions, stampOf } from './store-types.js'
-import { textOf, Versions } from './versions.js'
+import { EPOCH, textOf, Versions } from './versions.js'
 
 /** Versions to read along with an entry. */
 interface Wanted {
@@ -30,11 +30,17 @@ export class EntryReader<Value> {
     this.#generationKeys = keys.generations.map(keys.version)
   }
 
-  /** `lease`: whether to tell who holds it. */
-  read(client: RedisClient, key: string, tags: readonly string[], lease: boolean): Promise<Reading<Value>> {
+  /** `lease`: whether to tell who holds it. `epoch`: whether to read it along. */
+  read(
+    client: RedisClient,
+    key: string,
+    tags: readonly string[],
+    lease: boolean,
+    epoch: boolean,
+  ): Promise<Reading<Value>> {
     const entryKey = this.#keys.entry(key)
     const own = lease ? [entryKey, this.#keys.lease(key)] : [entryKey]
-    const wanted = this.#wanted(tags)
+    const wanted = epoch ? this.#withEpoch(tags) : this.#wanted(tags)
     const tier = this.#openTier()
     const begun = tier?.beginRead()
     const reading = mget(client, own, wanted.keys).then((replies) => {
@@ -141,6 +147,11 @@ export class EntryReader<Value> {
   #openTier() {
     const tier = this.#options.local?.tier
     return tier?.open === true ? tier : undefined
+  }
+
+  #withEpoch(tags: readonly string[]): Wanted {
+    const { names, keys } = this.#wanted(tags)
+    return { names: [...names, EPOCH], keys: [...keys, this.#keys.epoch] }
   }
 
   #wanted(tags: readonly string[]): Wanted {

@@ -1,6 +1,6 @@
-import { randomBytes } from 'node:crypto'
 import type { Script, ScriptArgument } from '../redis/index.js'
 import { encodeEntry, lifeOf } from './entry.js'
+import { randomText } from './random.js'
 import { markOf } from './reading.js'
 import {
   acquireScript,
@@ -29,7 +29,7 @@ export class EntryWriter {
   begin(key: string, { tags, lifetimeMs, leaseMs, seen, force = false }: BeginOptions): Promise<Begun> {
     const { options, shared } = this.#context
     if (shared.pending.any) return Promise.resolve({ state: 'away' })
-    const token = randomBytes((TOKEN_LENGTH / 4) * 3).toString('base64url')
+    const token = randomText((TOKEN_LENGTH / 4) * 3)
     return options.redis.attempt<Begun>(
       `${options.feature}.begin`,
       async (client) => {

@@ -36,6 +36,8 @@ export interface Snapshot {
   readonly dependencies: readonly Dependency[]
   /** Changes with every invalidation of a tag: tells whether tags that are named later are still as they were. */
   readonly epoch: string
+  /** Versions as a read found them, which may be about to expire: they are prolonged before anything is stored. */
+  readonly isSeen?: boolean
 }
 
 export type Draft = Omit<Entry, 'dependencies'>

@@ -9,6 +9,7 @@ import { Snapshots } from './snapshots.js'
 import type { SharedState, StoreContext } from './store-context.js'
 import type { BeginOptions, Begun, Draft, Snapshot, StoreOptions } from './store-types.js'
 import type { Resident } from './tier.js'
+import type { Versions } from './versions.js'
 
 export { type Mark, markOf, NO_MARK, type Reading } from './reading.js'
 export type { Begun, Decoded, Draft, Snapshot, StoreOptions } from './store-types.js'
@@ -80,14 +81,19 @@ export class Store<Value> {
 
   /**
    * One command where `tags` names all tags of the entry (on a Cluster two at the same time), else one more. `lease`:
-   * whether to tell who holds it. Never rejects.
+   * whether to tell who holds it; `epoch`: whether what is found is to do for {@link seen}. Never rejects.
    */
-  read(key: string, tags: readonly string[] = NO_TAGS, lease: boolean = false): Promise<Reading<Value>> {
+  read(
+    key: string,
+    tags: readonly string[] = NO_TAGS,
+    lease: boolean = false,
+    epoch: boolean = false,
+  ): Promise<Reading<Value>> {
     const { options, shared } = this.#context
     if (shared.pending.any) return Promise.resolve(away('pending'))
     return options.redis.attempt<Reading<Value>>(
       this.#readName,
-      (client) => this.#reader.read(client, key, tags, lease),
+      (client) => this.#reader.read(client, key, tags, lease, epoch),
       away,
     )
   }
@@ -106,6 +112,11 @@ export class Store<Value> {
   /** Call before the computation; `undefined` where its result cannot be stored. */
   snapshot(tags: readonly string[], lifetimeMs: number): Promise<Snapshot | undefined> {
     return this.#snapshots.take(tags, lifetimeMs)
+  }
+
+  /** The snapshot that a read with the epoch has brought along; `undefined` where a version has to be made first. */
+  seen(versions: Versions, tags: readonly string[]): Snapshot | undefined {
+    return this.#snapshots.seen(versions, tags)
   }
 
   /** Tags that became known during the computation; `undefined` where one may have been invalidated meanwhile. */

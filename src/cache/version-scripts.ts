@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto'
 import { defineScript, type RedisClient } from '../redis/index.js'
+import { randomText } from './random.js'
 
 /*
  * A tag is one key that holds a random version. An entry carries the versions read before its computation began and
@@ -8,10 +8,10 @@ import { defineScript, type RedisClient } from '../redis/index.js'
  * before it: one that was evicted and made anew equals none that was ever stored.
  */
 
-const VERSION_LENGTH = 12
+export const VERSION_LENGTH = 12
 
 function newVersion(): string {
-  return randomBytes(9).toString('base64url')
+  return randomText(9)
 }
 
 // KEYS versions; ARGV[1] TTL in ms, ARGV[i + 1] the version for KEYS[i] where it has none; replies with all versions
@@ -38,7 +38,7 @@ const replaceScript = defineScript<number>({
   lua: `
 for i, key in ipairs(KEYS) do
   redis.call('SET', key, ARGV[i + 3], 'PX', ARGV[1])
-  if ARGV[3] == '1' then redis.call('PUBLISH', ARGV[2], key) end
+  if ARGV[3] == '1' then redis.pcall('PUBLISH', ARGV[2], key) end
 end
 return #KEYS`,
 })

@@ -1,3 +1,6 @@
+/** The name of the epoch among versions: no generation or tag has it. */
+export const EPOCH = 'e'
+
 type Reply = Buffer | null | undefined
 
 /** Versions as they were read, by name. `undefined` for one that is missing in Redis, and for a name not asked for. */

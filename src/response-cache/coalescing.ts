@@ -1,19 +1,29 @@
 import type { Mark, Snapshot, Store } from '../cache/store.js'
 import type { Refusal } from './policy.js'
 
+/** `stored`: the resource's key now holds the answer, or which variants there are. */
+export type Settle = (refused: Refusal | undefined, stored?: boolean) => void
+
 export type Entered =
   /** This request runs the handler. `settle` once it is known what becomes of its answer. */
-  | { readonly state: 'lead'; readonly snapshot: Snapshot; readonly settle: (refused: Refusal | undefined) => void }
+  | { readonly state: 'lead'; readonly snapshot: Snapshot; readonly settle: Settle }
   /** Another request has answered meanwhile, or has given up: look again. */
   | { readonly state: 'again' }
   /** Another request is at it, and what is stored may be served until it is done. */
   | { readonly state: 'busy' }
   | { readonly state: 'away' }
 
+export interface EnterOptions {
+  readonly alone: boolean
+  readonly behind: boolean
+  /** For whoever needs no lease, where the read has brought one along. */
+  readonly snapshot: Snapshot | undefined
+}
+
 export interface Turn {
   /** This request has waited for another. */
   readonly waited: boolean
-  enter(key: string, seen: Mark, how: { readonly alone: boolean; readonly behind: boolean }): Promise<Entered>
+  enter(key: string, seen: Mark, how: EnterOptions): Promise<Entered>
 }
 
 export interface CoalescingOptions {
@@ -47,17 +57,17 @@ export class Coalescing {
     let changes = 0
     let waited = false
 
-    const lead = async (): Promise<Entered> => {
-      const snapshot = await store.snapshot(tags, tagLifetimeMs)
+    const lead = async (read: Snapshot | undefined): Promise<Entered> => {
+      const snapshot = read ?? (await store.snapshot(tags, tagLifetimeMs))
       if (snapshot === undefined) return { state: 'away' }
       return { state: 'lead', snapshot, settle: (refused) => this.#learn(resource, refused) }
     }
     const begin = (key: string, seen: Mark) =>
       store.begin(key, { tags, lifetimeMs: tagLifetimeMs, leaseMs: waitMs, seen })
 
-    const enter: Turn['enter'] = async (key, seen, { alone, behind }) => {
+    const enter: Turn['enter'] = async (key, seen, { alone, behind, snapshot: read }) => {
       const remaining = deadline - performance.now()
-      if (alone || changes > 3 || remaining <= 0 || this.#isUnstorable(resource)) return lead()
+      if (alone || changes > 3 || remaining <= 0 || this.isUnstorable(resource)) return lead(read)
       let begun = await begin(key, seen)
       if (begun.state === 'busy' && behind) return { state: 'busy' }
       if (begun.state === 'busy') {
@@ -79,12 +89,12 @@ export class Coalescing {
       }
       const { token, snapshot } = begun as Extract<typeof begun, { state: 'leading' }>
       let settled = false
-      const settle = (refused: Refusal | undefined): void => {
+      const settle: Settle = (refused, stored) => {
         this.#learn(resource, refused)
         if (settled) return
         settled = true
-        // Where the answer was stored under this very key the lease ended with it.
-        void store.release(key, token)
+        // What was stored under this very key has ended the lease.
+        if (stored !== true || key !== resource) void store.release(key, token)
       }
       return { state: 'lead', snapshot, settle }
     }
@@ -96,7 +106,8 @@ export class Coalescing {
     }
   }
 
-  #isUnstorable(resource: string): boolean {
+  /** Answers to the resource are not stored, as this process has seen. */
+  isUnstorable(resource: string): boolean {
     const until = this.#unstorable.get(resource)
     if (until === undefined) return false
     if (until > Date.now()) return true

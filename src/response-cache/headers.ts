@@ -5,7 +5,13 @@ export type HeaderList = readonly (readonly [name: string, value: string | reado
 
 /** All values of a header, by its lower-case name. */
 export function valuesOf(headers: HeaderList, name: string): string[] {
-  return headers.filter(([each]) => each.toLowerCase() === name).flatMap(([, value]) => value)
+  const values: string[] = []
+  for (const [each, value] of headers) {
+    if (each.length !== name.length || each.toLowerCase() !== name) continue
+    if (typeof value === 'string') values.push(value)
+    else values.push(...value)
+  }
+  return values
 }
 
 /** What `writeHead` was given joined over what `setHeader` had set: the later wins, by name. */
@@ -13,11 +19,16 @@ export function mergeHeaders(
   set: ReadonlyMap<string, readonly [name: string, value: OutgoingHttpHeader]>,
   written: readonly (readonly [name: string, value: OutgoingHttpHeader | undefined])[],
 ): HeaderList {
+  if (written.length === 0) return [...set.values()].map(asText)
   const merged = new Map(set)
   for (const [name, value] of written) {
     if (value !== undefined) merged.set(name.toLowerCase(), [name, value])
   }
-  return [...merged.values()].map(([name, value]) => [name, Array.isArray(value) ? value.map(String) : String(value)])
+  return [...merged.values()].map(asText)
+}
+
+function asText([name, value]: readonly [name: string, value: OutgoingHttpHeader]): HeaderList[number] {
+  return [name, Array.isArray(value) ? value.map(String) : String(value)]
 }
 
 /** The header argument of `writeHead`: an object, pairs, or a flat list in which a name may come several times. */

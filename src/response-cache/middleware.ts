@@ -136,7 +136,8 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
     let turn: Turn | undefined
     for (;;) {
       const now = Date.now()
-      const found = await (prefetches.take(req, resource) ?? responses.find(resource, req.headers, allTags, now))
+      const found = await (prefetches.take(req, resource) ??
+        responses.find(resource, req.headers, allTags, now, coalescing.isUnstorable(resource.key)))
       if (found.state === 'away') return asked.onlyIfCached ? notStored(res) : bypass(res, next, 'unavailable')
       const candidate = mayUse(found, plan) ? found : undefined
       const use = candidate === undefined ? undefined : reuse(candidate, asked, now)
@@ -159,7 +160,12 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
       // Whoever is given what is meant for everyone may wait for it; others would wait for nothing.
       const alone = asked.reload || publicOnly || settings.waitMs === 0
       turn ??= coalescing.turn(resource.key, allTags)
-      const entered = await turn.enter(found.key, found.seen, { alone, behind: use === 'behind' })
+      const snapshotRead = found.state === 'miss' ? found.snapshot : undefined
+      const entered = await turn.enter(found.key, found.seen, {
+        alone,
+        behind: use === 'behind',
+        snapshot: snapshotRead,
+      })
       if (entered.state === 'away') return bypass(res, next, 'unavailable')
       if (entered.state === 'again') continue
       if (entered.state === 'busy') return send(req, res, candidate as Found, now, false)

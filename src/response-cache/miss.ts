@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Snapshot } from '../cache/store.js'
 import type { Forward } from './cache-status.js'
 import { type CaptureHooks, capture, type Head } from './capture.js'
+import type { Settle } from './coalescing.js'
 import { notModified } from './conditional.js'
 import type { ResponseCacheOutcome } from './events.js'
 import { type HeaderList, removedHeaders, storedHeaders, updatedHeaders, valuesOf } from './headers.js'
@@ -39,7 +40,7 @@ export interface Miss {
   readonly onRead: ((read: ReadonlySet<string>, names: readonly string[]) => void) | undefined
   readonly isSuperseded: () => boolean
   /** Called as soon as it is known that nothing will be stored, or once it has been. */
-  readonly onSettled: (refused: Refusal | undefined) => void
+  readonly onSettled: Settle
   readonly report: (outcome: ResponseCacheOutcome) => void
 }
 
@@ -75,7 +76,7 @@ export function watchMiss(miss: Miss): void {
         Date.now(),
       )
       .then((stored) => {
-        miss.onSettled(undefined)
+        miss.onSettled(undefined, stored)
         tell(
           stored
             ? { outcome: 'miss', stored, status, bytes: body.length }

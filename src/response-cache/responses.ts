@@ -86,6 +86,8 @@ export interface Missed {
   /** Where the response would be. */
   readonly key: string
   readonly seen: Mark
+  /** From the read itself, where that was asked for. */
+  readonly snapshot?: Snapshot | undefined
 }
 
 export type Lookup = Found | Missed | { readonly state: 'away' }
@@ -180,19 +182,24 @@ export class Responses {
     return new Found(chosen.stored, chosen, names, variant)
   }
 
+  /** `unlikely`: nothing is expected to be found, or stored; the read brings the snapshot along. */
   async find(
     resource: Resource,
     requestHeaders: RequestHeaders,
     tags: readonly string[],
     now: number,
+    unlikely: boolean = false,
   ): Promise<Lookup> {
     let { key } = resource
     let names = NO_NAMES
     for (;;) {
       const copy = this.store.peek(this.store.entryKey(key), now)
-      const reading = copy === undefined ? await this.store.read(key, tags) : undefined
+      const reading = copy === undefined ? await this.store.read(key, tags, false, unlikely) : undefined
       if (reading?.state === 'away') return { state: 'away' }
-      if (reading?.state === 'absent') return { state: 'miss', names, key, seen: reading.mark }
+      if (reading?.state === 'absent') {
+        const snapshot = unlikely ? this.store.seen(reading.versions, tags) : undefined
+        return { state: 'miss', names, key, seen: reading.mark, snapshot }
+      }
       const { value } = copy ?? (reading as Extract<typeof reading, { state: 'found' }>).resident
       const { stored, staleUntil } = value
       if (staleUntil > now && stored.kind === 'response') return new Found(stored, value, names, key)
