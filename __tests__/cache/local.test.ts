@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
-import type { CacheOptions } from '../../src/cache/index.js'
+import type { Cache, CacheOptions } from '../../src/cache/index.js'
 import { LocalTier } from '../../src/cache/tier.js'
 import type { RedisManagerOptions } from '../../src/redis/index.js'
 import { eventually } from '../support/eventually.js'
@@ -148,6 +148,33 @@ describe('the local tier', () => {
       await end()
       await eventually(async () => (await one.cache.get('key')) !== 'old')
     }
+  })
+
+  it('is off where the server allows no channels, as to new users of Redis 7, and the cache works without it', async () => {
+    await server.client().call('ACL', 'SETUSER', 'silent', 'on', '>pw', '~*', '+@all', 'resetchannels')
+    const silent = { url: server.url.replace('//', '//silent:pw@') }
+    const one = await peer(silent, { local: true }, false)
+    const two = await peer(silent)
+    open.push(one, two)
+    const refilled = async (text: string): Promise<void> => {
+      expect(await two.cache.getOrSet('key', () => text, { tags: ['tag'] })).toBe(text)
+      for (const { cache } of [one, two]) expect(await cache.getOrSet('key', () => 'other')).toBe(text)
+    }
+    await refilled('computed')
+    const ends: ((cache: Cache) => Promise<boolean>)[] = [
+      (cache) => cache.delete('key'),
+      (cache) => cache.invalidateTags('tag'),
+      (cache) => cache.invalidatePattern('k*'),
+      (cache) => cache.clear(),
+    ]
+    for (const [index, end] of ends.entries()) {
+      expect([index, await end(one.cache)]).toEqual([index, true])
+      await refilled(`after ${index}`)
+    }
+    expect(await one.cache.set('key', 'set')).toBe(true)
+    expect(await two.cache.get('key')).toBe('set')
+    expect(await one.cache.touch('key', '1h')).toBe(true)
+    expect(one.cache.stats().local).toMatchObject({ mode: 'off', entries: 0 })
   })
 
   it('asks Redis again after its longest age, whatever it was told', async () => {

@@ -1,6 +1,6 @@
 import { type RedisClient, scan } from '../redis/index.js'
 import { tagName } from './keyspace.js'
-import { removeScript } from './scripts.js'
+import { removeScript, unlinkScript } from './scripts.js'
 import { forget, newsOf, type StoreContext } from './store-context.js'
 import { replaceVersions } from './version-scripts.js'
 
@@ -82,7 +82,7 @@ export class Invalidator {
         for await (const found of scan(redis, match)) {
           const unlink = (client: RedisClient): Promise<unknown> =>
             Promise.all(
-              found.flatMap((key) => [client.unlink(key), ...(always === '1' ? [client.publish(channel, key)] : [])]),
+              found.map((key) => (always === '1' ? unlinkScript.run(client, [key], [channel]) : client.unlink(key))),
             )
           await redis.execute(`${feature}.unlink`, unlink, { deadline: 1000 })
           for (const key of found) local?.tier.changed(key)

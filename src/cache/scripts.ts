@@ -8,12 +8,13 @@ export const TOKEN_LENGTH = 16
  * that runs. A lease someone waits for ends in `w`; its end is then published.
  *
  * In all of them KEYS[1] is the entry, KEYS[2] the lease; where a channel is given, its last two arguments are the
- * channel and `1` to publish always or `0` to publish only to those who wait.
+ * channel and `1` to publish always or `0` to publish only to those who wait. What is done stays done where the user may
+ * not publish: waiters wait for their deadline, and copies that follow pub/sub live for their longest age.
  */
 
 const PUBLISH = `
 local function tell(lease, channel, always)
-  if always == '1' or (lease and #lease > ${TOKEN_LENGTH}) then redis.call('PUBLISH', channel, KEYS[1]) end
+  if always == '1' or (lease and #lease > ${TOKEN_LENGTH}) then redis.pcall('PUBLISH', channel, KEYS[1]) end
 end`
 
 const HOLDS = `
@@ -84,6 +85,15 @@ local lease = redis.call('GET', KEYS[2])
 if lease then redis.call('DEL', KEYS[2]) end
 local removed = redis.call('UNLINK', KEYS[1])
 tell(lease, ARGV[1], ARGV[2])
+return removed`,
+})
+
+/** KEYS[1] any key; ARGV channel. Removes it and publishes. */
+export const unlinkScript: ReturnType<typeof defineScript<number>> = defineScript<number>({
+  name: 'cache.unlink',
+  lua: `
+local removed = redis.call('UNLINK', KEYS[1])
+redis.pcall('PUBLISH', ARGV[1], KEYS[1])
 return removed`,
 })
 
