@@ -88,6 +88,16 @@ it('warms in one process at a time, with progress, and again on demand', async (
   await Promise.all(peers.map((each) => each.close()))
 })
 
+it('refuses to warm with options that are none', async () => {
+  const one = await peer({ url: server.url }, { namespace: 'warm' })
+  const loaders = [{ key: 'page', load: () => 1 }]
+  for (const options of [{ concurrency: 0 }, { concurrency: Number.NaN }, { onProgress: 1 }, { forced: true }]) {
+    await expect(one.cache.warm(loaders, options as never)).rejects.toMatchObject({ code: 'ERR_HOLDFAST_CONFIG' })
+  }
+  expect(await one.cache.get('page')).toBeUndefined()
+  await one.close()
+})
+
 it('warms where the process that was at it has died, once its lock has ended', async () => {
   const worker = startWorker('warm-process.ts', [server.url])
   const one = await peer({ url: server.url }, { namespace: 'dying' })

@@ -11,7 +11,7 @@ import type { CacheStats } from './stats.js'
 import type { Store } from './store.js'
 import { type CacheUsage, usageOf } from './usage.js'
 import type { Held } from './values.js'
-import { type WarmLoader, type WarmOptions, type WarmReport, warmUp } from './warm.js'
+import { type WarmLoader, type WarmOptions, type WarmReport, warmRules, warmUp } from './warm.js'
 import { storeMany } from './writing.js'
 
 const NO_OPTIONS: SetOptions = {}
@@ -138,6 +138,7 @@ export class ScopedCache implements Cache {
     const { disabled, namespace } = this.#core
     const { redis, warm } = this.#core.options
     const chosen = loaders ?? warm?.loaders ?? []
+    checkOptions('cache.warm', options, warmRules)
     for (const { key } of chosen) checkKey(key)
     if (disabled) return { total: chosen.length, done: 0, failed: 0, skipped: true }
     return warmUp({

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { defineScript, type RedisManager } from '../redis/index.js'
+import { aBoolean, aFunction, anInteger, type Rules } from '../shared/options.js'
 import type { SetOptions } from './options.js'
 
 /** One value to have at hand. */
@@ -14,6 +15,12 @@ export interface WarmOptions {
   readonly onProgress?: ((progress: WarmProgress) => void) | undefined
   /** Computes what is still fresh too. @default false */
   readonly force?: boolean | undefined
+}
+
+export const warmRules: Rules<WarmOptions> = {
+  concurrency: anInteger(1),
+  onProgress: aFunction,
+  force: aBoolean,
 }
 
 export interface WarmProgress {
