@@ -195,6 +195,19 @@ describe('adding when Redis is', () => {
     expect(done.sort((a, b) => a - b)).toEqual(Array.from({ length: 51 }, (_, n) => n))
   })
 
+  it('down, with an outbox: adds what the data was when it was given, whatever becomes of the object', async () => {
+    const server = await aServer(PERSISTENT)
+    const { queue, redis } = await join<{ to: string }>(server.url, { outbox: 1 })
+    await server.kill()
+    await eventually(() => !redis.available)
+    const data = { to: 'ada' }
+    const { id } = await queue.add(data)
+    data.to = 'eve'
+    await server.restart()
+    await eventually(() => queue.buffered === 0, soon)
+    expect((await queue.job(id))?.data).toEqual({ to: 'ada' })
+  })
+
   it('down until the queue closes: says how many jobs of the outbox are lost', async () => {
     const { queue, redis, lines } = await join<number>({ port: await freePort() }, { outbox: 10 })
     const lost: unknown[] = []

@@ -159,15 +159,17 @@ export function createQueue<Data, Result = unknown>(name: string, options: Queue
     name,
     async add(data, given = {}) {
       checkOptions('add', given, addRules)
-      encodePayload('add', data, maxBytes)
+      const text = encodePayload('add', data, maxBytes)
       const { id = randomUUID(), delay = 0, priority, attempts } = given
       const parcel: Parcel = { id, data, dueAt: Date.now() + toMs(delay), priority, attempts }
       try {
         await send(parcel)
         return { id, outcome: 'added' }
       } catch (error) {
-        // The id makes it harmless that a job with an unknown outcome is sent again.
-        if (closing === undefined && isRedisUnavailable(error) && outbox.put(parcel)) return { id, outcome: 'buffered' }
+        if (closing !== undefined || !isRedisUnavailable(error)) throw error
+        // The id makes it harmless that a job with an unknown outcome is sent again. The object is the caller's, who
+        // may change it before Redis returns.
+        if (outbox.put({ ...parcel, data: JSON.parse(text) })) return { id, outcome: 'buffered' }
         throw error
       }
     },
