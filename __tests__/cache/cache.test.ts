@@ -1,7 +1,10 @@
+import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { gzipSync } from 'node:zlib'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
 import { isSupported } from '../../src/cache/compression.js'
+import { decodeEntry, type Entry, encodeEntry } from '../../src/cache/entry.js'
 import { type CacheOptions, type CacheOutcome, isCacheValueError, keyOf } from '../../src/cache/index.js'
 import { eventually } from '../support/eventually.js'
 import { type RedisServer, startRedis } from '../support/redis-server.js'
@@ -369,6 +372,26 @@ describe('getOrSet', () => {
   })
 })
 
+it('remember is getOrSet', async () => {
+  const cache = await cacheWith()
+  expect(await cache.remember('key', () => 1)).toBe(1)
+  expect(await cache.getOrSet('key', () => 2)).toBe(1)
+})
+
+it('tells a computation that the cache is closed', async () => {
+  const cache = await cacheWith()
+  const begun = deferred<AbortSignal>()
+  const value = cache.getOrSet('key', async ({ signal }) => {
+    const aborted = once(signal, 'abort')
+    begun.resolve(signal)
+    await aborted
+    return 'late'
+  })
+  expect((await begun.promise).aborted).toBe(false)
+  cache.close()
+  expect(await value).toBe('late')
+})
+
 describe('freshness', () => {
   it('renews in the last part of the ttl while it serves, once in the fleet', async () => {
     const [one, two] = [await cacheWith({ refreshAhead: 0.99 }), await cacheWith({ refreshAhead: 0.99 })]
@@ -423,6 +446,29 @@ describe('freshness', () => {
     const cache = await cacheWith()
     await cache.getOrSet('none', () => null, { ttl: '1h', negativeTtl: '1s' })
     expect(await cache.ttl('none')).toBeLessThanOrEqual(1000)
+  })
+
+  it('renews no more than maxRefreshes values at one time', async () => {
+    const cache = await cacheWith({ refreshAhead: 0.99, maxRefreshes: 3 })
+    const keys = Array.from({ length: 10 }, (_, i) => `key ${i}`)
+    const ask = (compute: () => unknown) =>
+      Promise.all(keys.map((key) => cache.getOrSet(key, compute, { ttl: '20s' }))).then((values) => new Set(values))
+    await ask(() => 'old')
+    await sleep(300)
+    const go = deferred()
+    let [atWork, most] = [0, 0]
+    const renew = async () => {
+      most = Math.max(most, ++atWork)
+      await go.promise
+      atWork--
+      return 'new'
+    }
+    expect(await ask(renew)).toEqual(new Set(['old']))
+    await eventually(() => atWork === 3)
+    expect(await ask(renew)).toEqual(new Set(['old']))
+    go.resolve()
+    await eventually(async () => expect(await ask(renew)).toEqual(new Set(['new'])))
+    expect(most).toBe(3)
   })
 
   it('keeps popular keys warm without a read at the end, and lets idle ones die', async () => {
@@ -519,6 +565,24 @@ describe('limits', () => {
     const small = await cacheWith({ compression: true, maxBytes: 1024 * 1024 })
     expect(await small.get('bomb')).toBeUndefined()
     expect(await small.getOrSet('bomb', () => 'computed')).toBe('computed')
+  })
+
+  it('refuses a bomb of 1 MiB that would be 1 GiB', async () => {
+    const cache = await cacheWith({ compression: true, maxBytes: 4 * 1024 * 1024 })
+    await cache.set('bomb', Buffer.alloc(2048))
+    const [client, key] = [server.client(), 'holdfast:cache:default:0:{bomb}']
+    const entry = decodeEntry((await client.getBuffer(key)) as Buffer) as Entry
+    // What is zipped in parts and put together is unzipped as one.
+    const part = gzipSync(Buffer.alloc(1024 * 1024))
+    const store = async (parts: number) => {
+      const body = Buffer.concat(Array.from({ length: parts }, () => part))
+      await client.set(key, encodeEntry({ ...entry, body }))
+      return body.length
+    }
+    await store(3)
+    expect(await cache.get<Buffer>('bomb')).toHaveLength(3 * 1024 * 1024)
+    expect(await store(1024)).toBeLessThan(1.1 * 1024 * 1024)
+    expect(await cache.get('bomb')).toBeUndefined()
   })
 
   it('takes keys of any characters and length as data', async () => {

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from '@jest/globals'
+import express from 'express'
 import { createLocks, type Locks } from '../../src/lock/index.js'
-import type { RedisManager } from '../../src/redis/index.js'
+import { isRedisUnavailable, type RedisManager } from '../../src/redis/index.js'
+import { describeDegradation } from '../contract/degradation.js'
 import { closeAll, ready, SLACK, timed, watched } from '../redis/support.js'
 import { eventually } from '../support/eventually.js'
 import { fairNow } from '../support/fair-clock.js'
@@ -153,4 +155,20 @@ it('closes within a second while Redis hangs', async () => {
   await locks.acquire('job')
   server.pause()
   expect(await timed(() => locks.close())).toBeLessThan(1000)
+})
+
+describeDegradation('a section under a lock', {
+  mount: (redis) => {
+    const sections = createLocks({ redis })
+    let count = 0
+    return express().get('/', async (_req, res) => {
+      const outcome = await sections
+        .withLock(`job ${count++}`, {}, () => 'done')
+        .catch((error: unknown) => (isRedisUnavailable(error) ? 'away' : 'broken'))
+      res.send(outcome)
+    })
+  },
+  // A grant that took longer than the deadline is given back, and the next request is served.
+  whenUp: (get) => eventually(async () => expect((await get()).body).toBe('done')),
+  whenAway: ({ body }) => expect(body).toBe('away'),
 })

@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, it } from '@jest/globals'
+import express from 'express'
 import { createPubSub, defineChannel } from '../../src/pubsub/index.js'
 import { createRedisManager } from '../../src/redis/index.js'
+import { describeDegradation, type Get } from '../contract/degradation.js'
 import { eventually } from '../support/eventually.js'
 import { fairNow } from '../support/fair-clock.js'
 import { freePort } from '../support/free-port.js'
@@ -120,3 +122,31 @@ describe('pub/sub when Redis is', () => {
     expect(logged.filter((line) => line.includes('NOPERM'))).toHaveLength(1)
   })
 })
+
+describeDegradation('pub/sub', {
+  mount: (redis) => {
+    const bus = createPubSub({ redis })
+    let heard = 0
+    bus.subscribe(news, () => void heard++)
+    return express().get('/', async (_req, res) => {
+      const { outcome } = await bus.publish(news, 'x')
+      res.json({ outcome, heard })
+    })
+  },
+  whenUp: async (get) => {
+    const { heard } = await read(get)
+    await eventually(
+      async () => {
+        const now = await read(get)
+        expect(now.outcome).toBe('published')
+        expect(now.heard).toBeGreaterThan(heard)
+      },
+      { within: 10_000 },
+    )
+  },
+  whenAway: ({ body }) => expect(JSON.parse(body)).toMatchObject({ outcome: 'dropped' }),
+})
+
+async function read(get: Get): Promise<{ outcome: string; heard: number }> {
+  return JSON.parse((await get()).body)
+}
