@@ -1,3 +1,4 @@
+import { type AddressInfo, connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from '@jest/globals'
 import express, { type ErrorRequestHandler, type RequestHandler } from 'express'
@@ -176,6 +177,44 @@ describe('composed middlewares', () => {
       .get('/')
       .set({ Cookie: ann as string, 'X-Cookie': bob as string })
       .expect(200, '"bob"')
+  })
+
+  it('gives a session that the request has ended to nobody, should the request meet its middleware again', async () => {
+    const { limit, session, app } = stackOf({ redis: world.redis, form: 'mounted' })
+    for (const form of FORMS) {
+      const cookie = cookieOf(await request(app).post('/login/ann').expect(200))
+      const other = express()
+        .use(form === 'composed' ? compose(limit, session) : [limit, session])
+        .use((req, _res, next) => req.session.destroy(next))
+        .use(session)
+        .get('/', (req, res) => void res.json(req.session.user ?? null))
+      await request(other).get('/').set('Cookie', cookie).expect(200, 'null')
+    }
+  })
+
+  it('gives the point back where the client has gone before the session answered', async () => {
+    const { limit } = stackOf({ redis: world.redis, form: 'mounted', limit: { user: false } })
+    let arrived = false
+    let gone = false
+    const session: RequestHandler = (_req, res) => {
+      arrived = true
+      res.once('close', () => {
+        gone = true
+        res.status(503).end()
+      })
+    }
+    const app = express().use(compose(Object.assign(session, { prefetch: () => {}, sessions: {} }), limit))
+    const server = app.listen(0)
+    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1', () => {
+      socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    })
+    await eventually(() => arrived, { within: 10_000 })
+    const used = async () => (await limit.peek({ address: '127.0.0.1' })).tightest.used
+    await eventually(async () => (await used()) === 1, { within: 10_000 })
+    socket.destroy()
+    await eventually(() => gone, { within: 10_000 })
+    await eventually(async () => (await used()) === 0, { within: 10_000 })
+    server.close()
   })
 
   it('takes apart what is composed again', async () => {

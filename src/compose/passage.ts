@@ -79,7 +79,8 @@ export class Passage<Req extends object, Res extends ServerResponse> {
 
   #count(by: Counting<Req, Res>, at: number): void {
     this.#counted = { at, by, started: by.start(this.#req) }
-    this.#res.once('finish', () => this.#abandon())
+    // Of a response whose client has gone `finish` never comes.
+    this.#res.once('close', () => this.#abandon())
   }
 
   #fail(error: unknown): void {
