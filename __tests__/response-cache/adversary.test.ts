@@ -72,6 +72,14 @@ describe('cache poisoning', () => {
     expect(victim.text).not.toContain('evil')
   })
 
+  it('by Host beside an empty X-Forwarded-Host through a trusted proxy: keyed', async () => {
+    const { app } = appWith((req, res) => void res.send(`//${req.hostname}/x.js`), { redis })
+    app.set('trust proxy', true)
+    await get('/', { Host: 'evil.example', 'X-Forwarded-Host': '' })(app)
+    const victim = await request(app).get('/').set({ Host: 'shop.example', 'X-Forwarded-Host': '' })
+    expect(victim.text).toBe('//shop.example/x.js')
+  })
+
   it('by X-Forwarded-Proto through a trusted proxy: keyed', async () => {
     const { app } = appWith(
       (req, res) => void (req.secure ? res.send('home') : res.redirect(301, `https://${req.hostname}/`)),

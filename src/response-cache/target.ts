@@ -25,7 +25,7 @@ export function targetOf(req: IncomingMessage, url: string, trusts: TrustProxy):
   const forwarded = headers['x-forwarded-host']
   return {
     protocol: first(String(headers['x-forwarded-proto'] || protocol)),
-    host: (Array.isArray(forwarded) ? forwarded[0] : forwarded) ?? host,
+    host: (Array.isArray(forwarded) ? forwarded[0] : forwarded) || host,
     url,
     localPort,
   }
