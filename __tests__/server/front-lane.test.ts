@@ -339,6 +339,42 @@ const traces: readonly (readonly [what: string, middleware: () => RequestHandler
       next()
     },
   ],
+  [
+    'a property that is not enumerable',
+    () => (req, _res, next) => {
+      Object.defineProperty(req, 'clientIp', { value: '192.0.2.1' })
+      next()
+    },
+  ],
+  [
+    'a symbol',
+    () => (req, _res, next) => {
+      Object.assign(req, { [Symbol('tenant')]: 7 })
+      next()
+    },
+  ],
+  [
+    'another header of the request',
+    () => (req, _res, next) => {
+      req.headers['x-plan'] = 'free'
+      next()
+    },
+  ],
+  [
+    'a header of the request less',
+    () => (req, _res, next) => {
+      delete req.headers['accept-encoding']
+      next()
+    },
+  ],
+  [
+    'a listener on the request',
+    () => (req, _res, next) => {
+      req.on('close', () => {})
+      next()
+    },
+  ],
+  ['a policy with a nonce in capitals', () => sets('Content-Security-Policy', "script-src 'NONCE-abc'")],
   ['nothing, but must run', () => mustRun((_req, _res, next) => next()) as RequestHandler],
 ]
 

@@ -85,10 +85,14 @@ export class Core {
     return this.#denied.size
   }
 
+  /** As {@link known}, for who may leave the answer to somebody else: it is not counted. */
+  look({ key, policies, cost }: Asked): Refused | undefined {
+    return this.#denied.size === 0 ? undefined : this.#denied.find(key, policies, cost, performance.now())
+  }
+
   /** A refusal known without asking. Synchronous: this is all that a blocked caller costs. */
-  known({ key, policies, cost }: Asked): Refused | undefined {
-    if (this.#denied.size === 0) return undefined
-    const refused = this.#denied.find(key, policies, cost, performance.now())
+  known(asked: Asked): Refused | undefined {
+    const refused = this.look(asked)
     if (refused === undefined) return undefined
     refused.repeated++
     this.tell(refused.decision.blocked ? 'blocked' : 'refused', 'local')

@@ -2,7 +2,8 @@ import type { ServerResponse } from 'node:http'
 import { networkOf } from '../shared/address.js'
 import type { Answers } from './answers.js'
 import { keyFor, type Naming } from './caller.js'
-import type { Core } from './core.js'
+import type { Asked, Core } from './core.js'
+import { InfoOnRequest, type Marked } from './info.js'
 import type { HttpOptions } from './options.js'
 import type { RequestLike } from './request.js'
 import type { RateLimitSeam } from './seam.js'
@@ -13,19 +14,29 @@ export function createFrontDoor<Req extends RequestLike, Res extends ServerRespo
   naming: Naming,
   core: Core,
   answers: Answers<Req, Res>,
-): Pick<RateLimitSeam<Req, Res>, 'ineligible' | 'isBlocked'> {
+): Pick<RateLimitSeam<Req, Res>, 'ineligible' | 'isBlocked' | 'hasAnswered' | 'hasRefused'> {
   const { policies, cost, shadow, ipv6PrefixLength } = options
   const ineligible = whyNot(options)
   const keys = new Map<string, string>()
   return {
     ineligible,
     isBlocked(req, address) {
-      if (ineligible !== undefined || shadow || core.remembers === 0 || address === undefined) return undefined
-      const key = keyOf(address)
-      if (key === '' || typeof policies === 'function' || typeof cost === 'function') return undefined
-      const refused = core.known({ key, policies, cost })
+      const asked = askedOf(address)
+      const refused = asked && core.look(asked)
       return refused && answers.prepared(refused, req.headers.accept)
     },
+    hasAnswered(address) {
+      const asked = askedOf(address)
+      if (asked !== undefined) core.known(asked)
+    },
+    hasRefused: (req) => InfoOnRequest.isOnly(req as Marked, options),
+  }
+
+  function askedOf(address: string | undefined): Asked | undefined {
+    if (ineligible !== undefined || shadow || core.remembers === 0 || address === undefined) return undefined
+    const key = keyOf(address)
+    if (key === '' || typeof policies === 'function' || typeof cost === 'function') return undefined
+    return { key, policies, cost }
   }
 
   /** Empty for what is no address. */

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import { markMustRun } from '../shared/must-run.js'
 import { createAnswers } from './answers.js'
 import { type Charge, createAttribution } from './attribution.js'
 import type { Naming } from './caller.js'
@@ -50,8 +51,11 @@ export function createHttpLimiter<Req extends RequestLike, Res extends ServerRes
   }
 
   function settle(verdict: Verdict, req: Req, res: Res, next: Next): void {
-    if (verdict === 'free') next()
-    else if (verdict === 'denied') answers.denied(req, res, next)
+    if (verdict === 'free') {
+      // The next one may have to be counted, or refused.
+      markMustRun(req)
+      next()
+    } else if (verdict === 'denied') answers.denied(req, res, next)
     else if (verdict === 'gone') return
     else if ('refused' in verdict) answers.again(verdict.asked, verdict.refused, req, res, next)
     else answers.decided(verdict, req, res, next)

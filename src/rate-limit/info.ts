@@ -75,6 +75,16 @@ export class InfoOnRequest implements RateLimitInfo {
     return false
   }
 
+  /** Whether the limiter has refused the request, and no other one has decided about it. */
+  static isOnly({ rateLimit }: Marked, owner: object): boolean {
+    return (
+      rateLimit instanceof InfoOnRequest &&
+      rateLimit.#passed.owner === owner &&
+      rateLimit.#next === undefined &&
+      !rateLimit.allowed
+    )
+  }
+
   /** Puts the decision on the request where it is the tightest so far, and says whether it is. */
   static note(req: Marked, info: InfoOnRequest): boolean {
     const before = req.rateLimit

@@ -29,6 +29,10 @@ export interface RateLimitSeam<Req, Res> {
    * client's, found with the application's `trust proxy`. Synchronous, and `undefined` on any doubt.
    */
   isBlocked(req: IncomingMessage, address: string | undefined): Prepared | undefined
+  /** Counts a refusal of `isBlocked` that was sent. */
+  hasAnswered(address: string | undefined): void
+  /** Whether it has refused a request that no other limiter has counted. */
+  hasRefused(req: object): boolean
 }
 
 /** Of the registry of symbols: a limiter from the CommonJS build is known to the ESM build as well. */

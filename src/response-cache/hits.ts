@@ -14,8 +14,8 @@ export interface HitOptions {
   readonly report: (outcome: ResponseCacheOutcome) => void
 }
 
-/** Told of a hit before anything of it is on the response. */
-export type Watcher = (req: IncomingMessage, res: ServerResponse) => void
+/** Told of a hit, and the status that was stored, before anything of it is on the response. */
+export type Watcher = (req: IncomingMessage, res: ServerResponse, status: number) => void
 
 /** Answers with stored responses. Knows of no Express: everything is asked of, and done to, what Node made. */
 export class Hits {
@@ -38,7 +38,7 @@ export class Hits {
   }
 
   send(req: IncomingMessage, res: ServerResponse, found: Found, now: number, collapsed: boolean): void {
-    for (const watcher of this.watchers) watcher(req, res)
+    for (const watcher of this.watchers) watcher(req, res, found.head.status)
     const { mark, report, age } = this.#options
     const { method, headers: requestHeaders } = req
     const { head, prepared, body, text, birth, freshUntil } = found

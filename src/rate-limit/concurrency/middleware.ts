@@ -2,6 +2,7 @@ import type { NextFunction, Request, RequestHandler, Response } from 'express'
 import type { RedisManager } from '../../redis/index.js'
 import { asyncHandler } from '../../shared/async-handler.js'
 import { type Duration, toMs } from '../../shared/duration.js'
+import { markMustRun } from '../../shared/must-run.js'
 import {
   aBoolean,
   aDuration,
@@ -107,7 +108,10 @@ export function concurrency(options: ConcurrencyOptions): RequestHandler {
   const report = createReport(redis)
 
   return asyncHandler(async function concurrencyMiddleware(req: Request, res: Response, next: NextFunction) {
-    if ((await skip?.(req)) === true) return next()
+    if ((await skip?.(req)) === true) {
+      markMustRun(req)
+      return next()
+    }
     const principal = await identify.find(req)
     if (principal === undefined) return
     const id = keyFor(naming, principal, 'concurrency')

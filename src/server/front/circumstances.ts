@@ -13,8 +13,11 @@ export interface Circumstances {
   readonly anyOrigin: boolean
 }
 
-export function circumstancesOf(req: IncomingMessage, head: StaticHead, trusts: TrustProxy): Circumstances {
+/** `undefined` where they are too long to be remembered. */
+export function circumstancesOf(req: IncomingMessage, head: StaticHead, trusts: TrustProxy): Circumstances | undefined {
   const { headers, socket } = req
+  const { 'x-forwarded-proto': protocol = '', 'x-forwarded-host': host = '' } = headers
+  if (protocol.length + host.length > LONGEST_FORWARDED) return undefined
   return {
     head,
     encrypted: isEncrypted(req),
@@ -23,6 +26,32 @@ export function circumstancesOf(req: IncomingMessage, head: StaticHead, trusts: 
     host: headers['x-forwarded-host'],
     anyOrigin: admitsAnyOrigin(head),
   }
+}
+
+const LONGEST_FORWARDED = 512
+
+/**
+ * Whether the headers of a request are those that its client has sent. Where a middleware has set, replaced or taken
+ * one away, the next request comes here with that of its client.
+ */
+export function areAsSent({ headers, rawHeaders }: IncomingMessage): boolean {
+  const sent = new Map<string, string[]>()
+  for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
+    const name = (rawHeaders[at] as string).toLowerCase()
+    const value = rawHeaders[at + 1] as string
+    const values = sent.get(name)
+    if (values === undefined) sent.set(name, [value])
+    else values.push(value)
+  }
+  const present = Object.entries(headers)
+  return present.length === sent.size && present.every(([name, value]) => isOf(sent.get(name), value))
+}
+
+/** Node takes the first of several values, or joins them. */
+function isOf(sent: readonly string[] | undefined, value: string | readonly string[] | undefined): boolean {
+  if (sent === undefined || value === undefined) return false
+  if (typeof value !== 'string') return value.join() === sent.join()
+  return value === sent[0] || value === sent.join(', ') || value === sent.join('; ')
 }
 
 /** Allocates nothing. */

@@ -3,7 +3,7 @@ import { normaliseAddress } from '../../shared/address.js'
 import { ConfigurationError } from '../../shared/errors.js'
 import { show } from '../../shared/options.js'
 import type { ExpressApplication } from '../prototypes.js'
-import { type Circumstances, circumstancesOf, holdFor, overrides } from './circumstances.js'
+import { areAsSent, type Circumstances, circumstancesOf, holdFor, overrides } from './circumstances.js'
 import { type Answering, laneOf, type Refuser, type TrustProxy } from './seams.js'
 import { staticHead } from './static-headers.js'
 import { Table } from './table.js'
@@ -46,6 +46,19 @@ export class FrontLane {
 
   /** True where the request has been answered. */
   answers(req: IncomingMessage, res: ServerResponse): boolean {
+    try {
+      return this.#answers(req, res)
+    } catch {
+      // Functions of the application are asked, such as its `trust proxy`: what they throw is an error of the request,
+      // and here it would be one of the process.
+      if (res.headersSent) return true
+      for (const name of res.getHeaderNames()) res.removeHeader(name)
+      res.statusCode = 200
+      return false
+    }
+  }
+
+  #answers(req: IncomingMessage, res: ServerResponse): boolean {
     this.#traces.begin(req, res)
     const trusts = this.#app.get('trust proxy fn') as TrustProxy
     if (this.#refusers.length > 0) {
@@ -66,7 +79,7 @@ export class FrontLane {
       throw new ConfigurationError('createServer', 'front', `cannot have ${what}: ${lane.why}`)
     }
     if (lane.kind === 'refuser') this.#refusers.push(lane.refuser)
-    else lane.cache.watch((req, res) => this.#learnHit(req, res, lane.cache))
+    else lane.cache.watch((req, res, status) => this.#learnHit(req, res, status, lane.cache))
   }
 
   #replay(req: IncomingMessage, res: ServerResponse, trusts: TrustProxy, { cache, head }: Hit): boolean {
@@ -100,16 +113,20 @@ export class FrontLane {
     return false
   }
 
-  #learnHit(req: Routed, res: ServerResponse, cache: Answering): void {
+  #learnHit(req: Routed, res: ServerResponse, status: number, cache: Answering): void {
     if (this.#answering) return
     const { method, originalUrl, baseUrl = '', url = '' } = req
     // A middleware in front that has rewritten the URL may have done so for this request alone.
     if (originalUrl === undefined || baseUrl + url !== originalUrl) return
-    const guards = this.#refusers.map(({ leaves }) => leaves).filter((name) => name !== undefined && name in req)
-    if (!this.#isPlain(req, res, guards, guards.length)) return
+    const guards = this.#refusers.filter(({ leaves }) => leaves !== undefined && leaves in req)
+    // Who asks for what is not there is of interest to them.
+    if (guards.some((guard) => status >= 400 || guard.watches(originalUrl))) return
+    const left = guards.map(({ leaves }) => leaves)
+    if (!this.#isPlain(req, res, left, guards.length)) return
     const head = staticHead(res)
     if (head === undefined || (method !== 'GET' && method !== 'HEAD')) return
     const circumstances = circumstancesOf(req, head, this.#app.get('trust proxy fn') as TrustProxy)
+    if (circumstances === undefined) return
     this.#hits.set(method, req.headers.host ?? '', originalUrl, { cache, ...circumstances })
   }
 
@@ -125,19 +142,25 @@ export class FrontLane {
     const head = staticHead(res, (name) => OF_A_REFUSAL.test(name))
     if (head === undefined) return
     const circumstances = circumstancesOf(req, head, this.#app.get('trust proxy fn') as TrustProxy)
+    if (circumstances === undefined) return
     this.#refused.set(method, req.headers.host ?? '', url, { by: refuser, ...circumstances })
   }
 
   #isPlain(req: IncomingMessage, res: ServerResponse, left: readonly (string | undefined)[], listens: number): boolean {
     // A mounted application has settings and middlewares of its own.
     return (
-      Object.getPrototypeOf(req) === this.#app.request && !overrides(req) && this.#traces.none(req, res, left, listens)
+      Object.getPrototypeOf(req) === this.#app.request &&
+      !overrides(req) &&
+      this.#traces.none(req, res, left, listens) &&
+      areAsSent(req)
     )
   }
 
   #addressOf(req: IncomingMessage, trusts: TrustProxy): string | undefined {
     const { remoteAddress } = req.socket
-    if (!trusts(remoteAddress, 0)) return normaliseAddress(remoteAddress)
+    // An application may have found another way to an address: `Object.defineProperty(app.request, 'ip', …)`.
+    const isOwn = Object.hasOwn(this.#app.request, 'ip')
+    if (!isOwn && !trusts(remoteAddress, 0)) return normaliseAddress(remoteAddress)
     this.#standIn.headers = req.headers
     this.#standIn.socket = req.socket
     const { ip } = this.#standIn

@@ -6,7 +6,7 @@ export type TrustProxy = (address: string | undefined, hop: number) => boolean
 /** Of a response cache. */
 export interface Answering {
   readonly ineligible: string | undefined
-  watch(watcher: (req: IncomingMessage, res: ServerResponse) => void): void
+  watch(watcher: (req: IncomingMessage, res: ServerResponse, status: number) => void): void
   answer(req: IncomingMessage, res: ServerResponse, trusts: TrustProxy): boolean
 }
 
@@ -21,6 +21,8 @@ export interface Refusal {
 interface Limiting {
   readonly ineligible: string | undefined
   isBlocked(req: IncomingMessage, address: string | undefined): Refusal | undefined
+  hasAnswered(address: string | undefined): void
+  hasRefused(req: object): boolean
 }
 
 /** Of a security log. */
@@ -36,6 +38,8 @@ export interface Refuser {
   find(req: IncomingMessage, address: string | undefined): ((res: ServerResponse) => void) | undefined
   /** Whether it was this middleware that refused a request in Express. */
   hasRefused(req: object): boolean
+  /** Whether it has to see every request for a URL that it lets pass. */
+  watches(url: string): boolean
   /** It stands in front of what it lets pass, watches the response, and leaves this on the request. */
   readonly leaves: string | undefined
 }
@@ -55,31 +59,32 @@ interface Seams {
   readonly [RESPONSES]?: Answering
   readonly [LIMITER]?: Limiting
   readonly [SECURITY]?: Guarding
-  readonly limiterName?: string
 }
 
 export function laneOf(middleware: object): Lane {
-  const { [RESPONSES]: cache, [LIMITER]: limiter, [SECURITY]: security, limiterName } = middleware as Seams
+  const { [RESPONSES]: cache, [LIMITER]: limiter, [SECURITY]: security } = middleware as Seams
   const why = (cache ?? limiter)?.ineligible
   if (why !== undefined) return { kind: 'none', why }
   if (cache !== undefined) return { kind: 'cache', cache }
-  if (limiter !== undefined) return { kind: 'refuser', refuser: refuserOf(limiter, limiterName) }
+  if (limiter !== undefined) return { kind: 'refuser', refuser: refuserOf(limiter) }
   if (security !== undefined) return { kind: 'refuser', refuser: guardOf(security) }
   return { kind: 'none', why: 'it is no response cache, limiter or security log of this package' }
 }
 
-function refuserOf(limiter: Limiting, name: string | undefined): Refuser {
+function refuserOf(limiter: Limiting): Refuser {
   return {
     leaves: undefined,
     find(req, address) {
       const refusal = limiter.isBlocked(req, address)
       if (refusal === undefined) return undefined
       return (res) => {
+        limiter.hasAnswered(address)
         res.writeHead(refusal.status, refusal.head)
         res.end(refusal.body)
       }
     },
-    hasRefused: (req) => (req as { rateLimit?: { limiter?: unknown } }).rateLimit?.limiter === name,
+    hasRefused: (req) => limiter.hasRefused(req),
+    watches: () => false,
   }
 }
 
@@ -88,10 +93,15 @@ function guardOf(security: Guarding): Refuser {
     leaves: 'security',
     find({ url = '' }, address) {
       const left = security.blockedFor(address)
-      const end = url.indexOf('?')
-      if (left === undefined || security.isTrap(end < 0 ? url : url.slice(0, end))) return undefined
+      if (left === undefined || isTrap(url)) return undefined
       return (res) => security.refuse(res, left)
     },
     hasRefused: (req) => 'security' in req && !('rateLimit' in req),
+    watches: isTrap,
+  }
+
+  function isTrap(url: string): boolean {
+    const end = url.indexOf('?')
+    return security.isTrap(end < 0 ? url : url.slice(0, end))
   }
 }

@@ -1,12 +1,16 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { markMustRun, mustRunMark } from '../../shared/must-run.js'
 
 /** What Express leaves on requests and responses, and body and cookie parsers on requests without a body. */
-const OF_EXPRESS: ReadonlySet<string> = new Set([
+const OF_EXPRESS: ReadonlySet<PropertyKey> = new Set([
   ...['next', 'baseUrl', 'originalUrl', '_parsedUrl', '_parsedOriginalUrl', 'params', 'route', 'res', 'req', 'query'],
   ...['locals', 'statusCode', 'statusMessage', 'body', '_body', 'cookies', 'signedCookies', 'secret'],
 ])
 
-const needed: unique symbol = Symbol('holdfast.server.needed')
+/** Its router has symbols of its own. */
+function isOfExpress(name: PropertyKey): boolean {
+  return typeof name === 'symbol' ? name.description?.startsWith('router.') === true : OF_EXPRESS.has(name)
+}
 
 type Middleware<Req, Res> = (req: Req, res: Res, next: (error?: unknown) => void) => unknown
 
@@ -31,23 +35,23 @@ export function mustRun<Req extends IncomingMessage, Res extends ServerResponse>
   middleware: Middleware<Req, Res>,
 ): (req: Req, res: Res, next: (error?: unknown) => void) => unknown {
   return function neededMiddleware(req, res, next) {
-    ;(req as { [needed]?: true })[needed] = true
+    markMustRun(req)
     return middleware(req, res, next)
   }
 }
 
 /** Tells whether middlewares have done anything to an exchange that Express alone would not have. */
 export class Traces {
-  #request: ReadonlySet<string> | undefined
-  #response: ReadonlySet<string> = new Set()
+  #request: ReadonlySet<PropertyKey> | undefined
+  #response: ReadonlySet<PropertyKey> = new Set()
   #finish = 0
   #close = 0
 
   /** Every exchange is told of while it is new; the first one is remembered. */
   begin(req: IncomingMessage, res: ServerResponse): void {
     if (this.#request !== undefined) return
-    this.#request = new Set(Object.keys(req))
-    this.#response = new Set(Object.keys(res))
+    this.#request = new Set(Reflect.ownKeys(req))
+    this.#response = new Set(Reflect.ownKeys(res))
     this.#finish = res.listenerCount('finish')
     this.#close = res.listenerCount('close')
   }
@@ -56,11 +60,16 @@ export class Traces {
    * `left`: a name that may be on the request, of a middleware that also waits for the end of the response where
    * `listens` is true.
    */
-  none(req: IncomingMessage, res: ServerResponse, left: readonly (string | undefined)[], listens: number): boolean {
+  none(
+    req: IncomingMessage,
+    res: ServerResponse,
+    left: readonly (PropertyKey | undefined)[],
+    listens: number,
+  ): boolean {
     return (
-      !(needed in req) &&
-      Object.keys(req).every((name) => this.#request?.has(name) || OF_EXPRESS.has(name) || left.includes(name)) &&
-      Object.keys(res).every((name) => this.#response.has(name) || OF_EXPRESS.has(name)) &&
+      !(mustRunMark in req) &&
+      Reflect.ownKeys(req).every((name) => this.#request?.has(name) || isOfExpress(name) || left.includes(name)) &&
+      Reflect.ownKeys(res).every((name) => this.#response.has(name) || isOfExpress(name)) &&
       Object.keys((res as { locals?: object }).locals ?? {}).length === 0 &&
       res.listenerCount('finish') === this.#finish + listens &&
       res.listenerCount('close') === this.#close
