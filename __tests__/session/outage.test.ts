@@ -221,6 +221,19 @@ describe('a write that an outage cut off', () => {
     }))
 })
 
+describe('an outage that begins while a token is validated', () => {
+  it('is an answer, not an error', () =>
+    withWorld(async ({ server, redis }) => {
+      const registry = createSessions({ redis })
+      const { id } = await registry.create('ann', 'a token')
+      await registry.destroy(id)
+      redis.on('redis.call', ({ operation }) => {
+        if (operation === 'session.read') server.pause()
+      })
+      expect(await registry.validate('a token')).toEqual({ valid: false, reason: 'unavailable', degraded: true })
+    }))
+})
+
 describe('the fallback to access tokens', () => {
   const KEY = 'a key of the tests, which is long enough'
   const token = (claims: object, key = KEY, header: object = { alg: 'HS256' }): string => {

@@ -5,10 +5,10 @@ import { checkOptions, requireOptions } from '../shared/options.js'
 import { createCore, type SessionCore } from './core.js'
 import { describeDevice } from './device.js'
 import { hashOfToken, openWith, sealFor } from './envelope.js'
-import { SessionUnavailableError } from './errors.js'
+import { isSessionUnavailable, SessionUnavailableError } from './errors.js'
 import { handleOf } from './id.js'
 import { coreRules, type SessionCoreOptions } from './options.js'
-import type { SessionRecord } from './record.js'
+import type { Found, SessionRecord } from './record.js'
 import { checkSize } from './size.js'
 import type { SessionStatistics } from './statistics.js'
 import { refresh } from './user-scripts.js'
@@ -159,6 +159,17 @@ export function sessionsOn(redis: RedisManager, core: SessionCore): Sessions {
     return { valid: false, reason: 'unavailable', degraded: true }
   }
 
+  /** A token leads to the session by the name it began with. */
+  async function findByFirstName(handle: string): Promise<Found> {
+    try {
+      const current = await users.current(handle)
+      return current === undefined ? { status: 'missing' } : await core.find(current, core.touchAfter)
+    } catch (error) {
+      if (!isSessionUnavailable(error)) throw error
+      return { status: 'unavailable', reason: 'outage' }
+    }
+  }
+
   return {
     create: ((first: NewSession | UserRef, ...[accessToken, refreshToken, userAgent, ip]: (string | undefined)[]) =>
       typeof first === 'object' && 'user' in first
@@ -169,9 +180,7 @@ export function sessionsOn(redis: RedisManager, core: SessionCore): Sessions {
       if (id === undefined) return { valid: false, reason: 'missing', degraded: false }
       if (id === 'unavailable') return degraded(idOrToken, requireFresh)
       let found = await core.find(id, core.touchAfter)
-      // A token leads to the session by the name it began with.
-      const current = found.status === 'missing' && id.startsWith('#') ? await users.current(id) : undefined
-      if (current !== undefined) found = await core.find(current, core.touchAfter)
+      if (found.status === 'missing' && id.startsWith('#')) found = await findByFirstName(id)
       if (found.status === 'found') return { valid: true, userId: found.record.facts.userId, degraded: false }
       if (found.status === 'unavailable') return degraded(idOrToken, requireFresh)
       return { valid: false, reason: found.status, degraded: false }
