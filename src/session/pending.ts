@@ -13,7 +13,7 @@ const MOST = 1000
 const MOST_BYTES = 8 * 1024 * 1024
 const KEPT_MS = 5 * 60_000
 
-/** Writes whose outcome an outage left unknown, newest per session, for a guarded second try. Bounded; drops are told. */
+/** Writes whose outcome an outage left unknown, one per session, for a guarded second try. Bounded; drops are told. */
 export class PendingWrites {
   readonly #writes = new Map<string, PendingWrite>()
   readonly #dropped: (session: string, reason: DropReason) => void
