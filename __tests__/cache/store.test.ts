@@ -11,7 +11,7 @@ let redis: RedisManager
 
 beforeAll(async () => {
   server = await startRedis()
-  redis = createRedisManager({ url: server.url, logger: false })
+  redis = createRedisManager({ url: server.url, logger: false, commandTimeout: 2000 })
   await redis.ready()
 })
 afterAll(async () => {

@@ -298,7 +298,7 @@ describe('limits', () => {
   })
 
   it('hands errors of the application to its error handler, on Express 4 too, and leaves no stream behind', async () => {
-    const redis = createRedisManager({ url: server.url, logger: false })
+    const redis = createRedisManager({ url: server.url, logger: false, commandTimeout: 2000 })
     afterwards(() => redis.close())
     const notifier = createNotifier({ redis })
     const broken = notifier.stream({ user: () => Promise.reject(new Error('no user store')) })
@@ -325,7 +325,7 @@ describe('limits', () => {
 
 describe('transport', () => {
   it('passes through compression without being held back', async () => {
-    const redis = createRedisManager({ url: server.url, logger: false })
+    const redis = createRedisManager({ url: server.url, logger: false, commandTimeout: 2000 })
     const notifier = createNotifier({ redis })
     afterwards(() => redis.close())
     const app = express()
@@ -352,7 +352,7 @@ describe('transport', () => {
   })
 
   it('works over HTTP/2, replay included', async () => {
-    const redis = createRedisManager({ url: server.url, logger: false })
+    const redis = createRedisManager({ url: server.url, logger: false, commandTimeout: 2000 })
     const notifier = createNotifier({ redis })
     afterwards(() => redis.close())
     await redis.ready()

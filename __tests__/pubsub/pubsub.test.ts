@@ -94,7 +94,9 @@ describe('a message', () => {
 
   it('crosses a Cluster, whichever node its two ends are connected to', async () => {
     const cluster = await startCluster()
-    const managers = [1, 2, 3].map(() => createRedisManager({ cluster: { nodes: cluster.nodes }, logger: false }))
+    const managers = [1, 2, 3].map(() =>
+      createRedisManager({ cluster: { nodes: cluster.nodes }, logger: false, commandTimeout: 2000 }),
+    )
     try {
       await Promise.all(managers.map((redis) => redis.ready('5s')))
       const buses = managers.map((redis) => createPubSub({ redis }))
