@@ -1,7 +1,7 @@
 /**
  * Every server that can be measured: its file, the groups it belongs to. The baseline is `express-json`, where none is
  * named. `upTo`: the last major version of Node it runs on (express-redis-cache reads `res._headers`, which 24 has not).
- * `aim`: the ratio to it that issue 10 asks for, by major version of Node.
+ * `aim`: the ratio to it that is aimed at, by major version of Node.
  */
 export const variants = [
   { name: 'express-json', group: 'baseline' },
