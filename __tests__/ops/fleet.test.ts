@@ -17,6 +17,7 @@ interface Member {
 }
 
 let server: RedisServer
+const MAX_MEMORY = 20 * 1_048_576
 let fleet: Member[] = []
 let told: string[] = []
 
@@ -42,7 +43,12 @@ async function watcher(among = () => watchers()): Promise<Member> {
 }
 
 async function fill(): Promise<void> {
-  for (let i = 0; i < 14; i++) await server.client().set(`filler:${i}`, 'x'.repeat(1_048_576))
+  const used = async (): Promise<number> =>
+    Number(/^used_memory:(\d+)/m.exec(await server.client().info('memory'))?.[1])
+  // In small pieces: what is on its way counts as well, and the leases need room.
+  for (let i = 0; (await used()) < 0.86 * MAX_MEMORY; i++) {
+    await server.client().set(`filler:${i}`, 'x'.repeat(131_072))
+  }
 }
 
 /** Also to the successor: who ends in the very moment it tells leaves an alert that is told again. */
@@ -61,7 +67,7 @@ async function empty(): Promise<void> {
 
 describe('a fleet of real processes', () => {
   beforeAll(async () => {
-    server = await startRedis({ args: ['--maxmemory', '20mb', '--maxmemory-policy', 'noeviction'] })
+    server = await startRedis({ args: ['--maxmemory', String(MAX_MEMORY), '--maxmemory-policy', 'noeviction'] })
   })
   afterEach(async () => {
     await Promise.all(
