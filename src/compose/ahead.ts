@@ -1,3 +1,5 @@
+import { rateLimitSeam, responseCacheSeam } from '../shared/seams.js'
+
 type Next = (error?: unknown) => void
 
 /** A limiter in two halves. What was started and is never applied is abandoned, which gives the points back. */
@@ -17,18 +19,14 @@ export interface Ahead<Req, Res> {
   readonly passes: boolean
 }
 
-/** The features' seams, in the registry of symbols: those of the CommonJS build are known to the ESM build as well. */
-const LIMITER = Symbol.for('holdfast.rate-limit.seam')
-const RESPONSES = Symbol.for('holdfast.response-cache.seam')
-
 interface Reading<Req> {
   prefetch(req: Req): void
 }
 
 interface Marks<Req, Res> {
   /** `undefined` for a limiter that is only known to be one. */
-  readonly [LIMITER]?: Counting<Req, Res> | undefined
-  readonly [RESPONSES]?: Reading<Req>
+  readonly [rateLimitSeam]?: Counting<Req, Res> | undefined
+  readonly [responseCacheSeam]?: Reading<Req>
   /** Of session middlewares, with {@link sessions}. */
   readonly prefetch?: unknown
   readonly sessions?: unknown
@@ -40,11 +38,11 @@ interface Marks<Req, Res> {
  */
 export function aheadOf<Req, Res>(middleware: object): Ahead<Req, Res> | undefined {
   const marks = middleware as Marks<Req, Res>
-  if (LIMITER in middleware) {
-    const limiter = marks[LIMITER]
+  if (rateLimitSeam in middleware) {
+    const limiter = marks[rateLimitSeam]
     return { read: undefined, counting: limiter?.early === true ? limiter : undefined, passes: false }
   }
-  const responses = marks[RESPONSES]
+  const responses = marks[responseCacheSeam]
   if (responses !== undefined) {
     return { read: (req) => responses.prefetch(req), counting: undefined, passes: false }
   }

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import { isPromise } from '../shared/awaitable.js'
 import type { Ahead, Counting } from './ahead.js'
 
 type Next = (error?: unknown) => void
@@ -95,8 +96,4 @@ export class Passage<Req extends object, Res extends ServerResponse> {
     this.#counted = undefined
     counted.by.abandon(counted.started)
   }
-}
-
-function isPromise(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as PromiseLike<unknown> | undefined)?.then === 'function'
 }

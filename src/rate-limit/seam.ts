@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { rateLimitSeam } from '../shared/seams.js'
 import type { Charge } from './attribution.js'
 import type { Taken } from './core.js'
 import type { Refused } from './deny-cache.js'
@@ -35,17 +36,14 @@ export interface RateLimitSeam<Req, Res> {
   hasRefused(req: object): boolean
 }
 
-/** Of the registry of symbols: a limiter from the CommonJS build is known to the ESM build as well. */
-const seam: unique symbol = Symbol.for('holdfast.rate-limit.seam') as never
-
 export function withSeam<Middleware extends object>(
   middleware: Middleware,
   value: RateLimitSeam<never, never> | undefined,
 ): Middleware {
-  return Object.defineProperty(middleware, seam, { value })
+  return Object.defineProperty(middleware, rateLimitSeam, { value })
 }
 
 /** The seam of what `rateLimit()` or `fromExpressRateLimit()` returned; `undefined` for any other middleware. */
 export function seamOf<Req, Res>(middleware: unknown): RateLimitSeam<Req, Res> | undefined {
-  return (middleware as { readonly [seam]?: RateLimitSeam<Req, Res> } | undefined)?.[seam]
+  return (middleware as { readonly [rateLimitSeam]?: RateLimitSeam<Req, Res> } | undefined)?.[rateLimitSeam]
 }

@@ -7,6 +7,7 @@ import { describe, replyKind } from './describe.js'
 import { classify, type UnavailableReason } from './errors.js'
 import type { RedisCall } from './events.js'
 import type { Link } from './link.js'
+import { overdue } from './overdue.js'
 
 export interface GateOptions {
   readonly link: Link
@@ -86,12 +87,9 @@ export class Gate {
       failed('timeout')
     }
     const limit = deadline ?? (link.suspect ? this.#suspectLimit() : this.#options.deadline)
-    const due = (): void => {
-      // After a blocked event loop timers run before the socket is read: the reply may be waiting there, or be under way.
-      if (performance.now() - started < limit + SUSPECT_MS) setImmediate(late)
-      else timer = setTimeout(late, SUSPECT_MS)
-    }
-    let timer = setTimeout(due, limit)
+    let timer: NodeJS.Timeout | undefined = setTimeout(() => {
+      timer = overdue(started, limit, SUSPECT_MS, late)
+    }, limit)
 
     start(command, client).then(
       (value) => {

@@ -1,6 +1,7 @@
 import type { RedisClient } from './client.js'
 import { disconnect } from './disconnect.js'
 import { asRedisError, RedisUnavailableError } from './errors.js'
+import { overdue } from './overdue.js'
 
 export interface PoolUse {
   /** For a free connection and for it to be ready, in ms. @default 1000 */
@@ -148,8 +149,7 @@ export function untilReady(client: RedisClient, waitMs: number, signal: AbortSig
   })
 }
 
-/** A timer that is later than this was held up by a blocked event loop. */
-const ON_TIME_MS = 15
+/** Several round trips may have to follow each other. */
 const AFTER_BLOCK_MS = 250
 
 export async function withDeadline<T>(operation: string, work: Promise<T>, deadlineMs: number | undefined): Promise<T> {
@@ -158,12 +158,9 @@ export async function withDeadline<T>(operation: string, work: Promise<T>, deadl
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
     const expire = (): void => reject(new RedisUnavailableError(operation, 'timeout'))
-    // As in the gate: after a blocked event loop the reply may be waiting in the socket, and others may have to follow.
-    const due = (): void => {
-      if (performance.now() - started < deadlineMs + ON_TIME_MS) setImmediate(expire)
-      else timer = setTimeout(expire, Math.min(deadlineMs, AFTER_BLOCK_MS))
-    }
-    timer = setTimeout(due, deadlineMs)
+    timer = setTimeout(() => {
+      timer = overdue(started, deadlineMs, Math.min(deadlineMs, AFTER_BLOCK_MS), expire)
+    }, deadlineMs)
   })
   try {
     return await Promise.race([work, late])

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { NextFunction, Request, RequestHandler, Response } from 'express'
-import type { Awaitable } from '../shared/awaitable.js'
+import { isPromise } from '../shared/awaitable.js'
 import type { Forward } from './cache-status.js'
 import { Coalescing, type Turn } from './coalescing.js'
 import type { ResponseCacheOutcome } from './events.js'
@@ -243,8 +243,4 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
 
 function trustOf(req: Request): TrustProxy {
   return req.app.get('trust proxy fn') as TrustProxy
-}
-
-function isPromise<T>(value: Awaitable<T>): value is Promise<T> {
-  return typeof (value as Promise<T> | null | undefined)?.then === 'function'
 }

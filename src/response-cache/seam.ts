@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { responseCacheSeam } from '../shared/seams.js'
 import type { Watcher } from './hits.js'
 import type { TrustProxy } from './target.js'
 
@@ -20,14 +21,11 @@ export interface ResponseCacheSeam<Req = never> {
   answer(req: IncomingMessage, res: ServerResponse, trusts: TrustProxy): boolean
 }
 
-/** Of the registry of symbols: a middleware from the CommonJS build is known to the ESM build as well. */
-const seam: unique symbol = Symbol.for('holdfast.response-cache.seam') as never
-
 export function withSeam<Middleware extends object>(middleware: Middleware, value: ResponseCacheSeam): Middleware {
-  return Object.defineProperty(middleware, seam, { value })
+  return Object.defineProperty(middleware, responseCacheSeam, { value })
 }
 
 /** The seam of what `responseCache()` returned; `undefined` for any other middleware. */
 export function seamOf(middleware: unknown): ResponseCacheSeam | undefined {
-  return (middleware as { readonly [seam]?: ResponseCacheSeam } | undefined)?.[seam]
+  return (middleware as { readonly [responseCacheSeam]?: ResponseCacheSeam } | undefined)?.[responseCacheSeam]
 }

@@ -1,3 +1,4 @@
+import { securitySeam } from '../shared/seams.js'
 import type { ResponseLike } from './refuse.js'
 
 /** The security log for what answers requests before Express does (`src/server`). Synchronous. */
@@ -10,9 +11,6 @@ export interface SecuritySeam {
   refuse(res: ResponseLike, retryAfterMs: number): void
 }
 
-/** Of the registry of symbols: a middleware from the CommonJS build is known to the ESM build as well. */
-const seam: unique symbol = Symbol.for('holdfast.security.seam') as never
-
 export function withSeam<Middleware extends object>(middleware: Middleware, value: SecuritySeam): Middleware {
-  return Object.defineProperty(middleware, seam, { value })
+  return Object.defineProperty(middleware, securitySeam, { value })
 }

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { rateLimitSeam, responseCacheSeam, securitySeam } from '../../shared/seams.js'
 
 /** Whether an address is a proxy whose word counts: what Express makes of `trust proxy`. */
 export type TrustProxy = (address: string | undefined, hop: number) => boolean
@@ -50,19 +51,14 @@ export type Lane =
   /** Why it can answer nothing here. */
   | { readonly kind: 'none'; readonly why: string }
 
-/** Of the registry of symbols, by which middlewares of this package show what they can do outside of Express. */
-const RESPONSES = Symbol.for('holdfast.response-cache.seam')
-const LIMITER = Symbol.for('holdfast.rate-limit.seam')
-const SECURITY = Symbol.for('holdfast.security.seam')
-
 interface Seams {
-  readonly [RESPONSES]?: Answering
-  readonly [LIMITER]?: Limiting
-  readonly [SECURITY]?: Guarding
+  readonly [responseCacheSeam]?: Answering
+  readonly [rateLimitSeam]?: Limiting
+  readonly [securitySeam]?: Guarding
 }
 
 export function laneOf(middleware: object): Lane {
-  const { [RESPONSES]: cache, [LIMITER]: limiter, [SECURITY]: security } = middleware as Seams
+  const { [responseCacheSeam]: cache, [rateLimitSeam]: limiter, [securitySeam]: security } = middleware as Seams
   const why = (cache ?? limiter)?.ineligible
   if (why !== undefined) return { kind: 'none', why }
   if (cache !== undefined) return { kind: 'cache', cache }
