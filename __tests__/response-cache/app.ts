@@ -31,9 +31,10 @@ export interface AppOptions extends Partial<ResponseCacheOptions> {
 }
 
 /** How the cache is put into the app: its tests are run again by those of `compose` and of the front lane. */
-const FORM = process.env.HOLDFAST_CACHE_FORM as 'composed' | 'front' | undefined
+const FORM = process.env.HOLDFAST_CACHE_FORM as 'composed' | 'front' | 'front-redis' | undefined
+const IN_FRONT = FORM === 'front' || FORM === 'front-redis'
 /** For what counts requests: the front lane's form sends some of its own. */
-export const itCounts: typeof it = FORM === 'front' ? (it.skip as typeof it) : it
+export const itCounts: typeof it = IN_FRONT ? (it.skip as typeof it) : it
 
 export function appWith(handler: RequestHandler, options: AppOptions): Counted {
   const { version = 5, before = [], after = [], ...rest } = options
@@ -47,7 +48,7 @@ export function appWith(handler: RequestHandler, options: AppOptions): Counted {
     runs++
     handler(req, res, next)
   })
-  return { app: FORM === 'front' && rest.key === undefined ? withLane(app, cache) : app, cache, runs: () => runs }
+  return { app: IN_FRONT && rest.key === undefined ? withLane(app, cache) : app, cache, runs: () => runs }
 }
 
 function behindLimiter(cache: RequestHandler, { redis }: AppOptions): RequestHandler {
@@ -67,8 +68,10 @@ function withLane(app: Express, cache: RequestHandler): Express {
       // supertest listens on another port for each request, and the lane knows requests by their host.
       if (req.headers.host?.startsWith('127.0.0.1:')) req.headers.host = '127.0.0.1'
       const dispatch = (): void => {
-        if (lane.answers(...given)) inFront.count++
-        else Reflect.apply(app as unknown as () => void, self, given)
+        void Promise.resolve(lane.answers(...given)).then((answered) => {
+          if (answered) inFront.count++
+          else Reflect.apply(app as unknown as () => void, self, given)
+        })
       }
       if (req.method === 'GET' || req.method === 'HEAD') void teach(app, req).then(dispatch)
       else dispatch()

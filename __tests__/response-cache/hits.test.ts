@@ -245,9 +245,9 @@ describe('the seam', () => {
     const seam = seamOf(cache)
     const trusts: TrustProxy = () => false
     const lane = express().disable('x-powered-by')
-    lane.use((req, res) => {
-      res.setHeader('X-Lane', '1')
-      if (seam?.answer(req, res, trusts) !== true) res.end(`not answered: ${res.getHeaderNames()}`)
+    lane.use(async (req, res) => {
+      const answered = await seam?.answer(req, res, trusts, ['X-Lane', '1'])
+      if (answered !== true) res.end(`not answered: ${res.getHeaderNames()}`)
     })
     const before = runs()
     const ask = (path: string) => request(lane).get(path).set('Host', 'shop.example')
@@ -256,10 +256,10 @@ describe('the seam', () => {
       ...['stored', 'HIT', '1', '1'],
     ])
     expect((await ask('/').set('If-None-Match', hit.headers.etag as string)).status).toBe(304)
-    expect((await ask('/other')).text).toBe('not answered: x-lane')
-    expect((await ask('/').set('Cookie', 'user=1')).text).toBe('not answered: x-lane')
-    expect((await ask('/').set('Cache-Control', 'no-cache')).text).toBe('not answered: x-lane')
-    expect((await request(lane).post('/').set('Host', 'shop.example')).text).toBe('not answered: x-lane')
+    expect((await ask('/other')).text).toBe('not answered: ')
+    expect((await ask('/').set('Cookie', 'user=1')).text).toBe('not answered: ')
+    expect((await ask('/').set('Cache-Control', 'no-cache')).text).toBe('not answered: ')
+    expect((await request(lane).post('/').set('Host', 'shop.example')).text).toBe('not answered: ')
     expect(runs()).toBe(before)
   })
 })

@@ -507,9 +507,89 @@ describe('a refusal is answered in front', () => {
   }, 30_000)
 })
 
+describe('a hit in Redis', () => {
+  async function asked(what: () => Promise<unknown>): Promise<number> {
+    let reads = 0
+    const off = redis.on('redis.call', ({ operation }) => {
+      if (operation === 'responses.read') reads++
+    })
+    await what()
+    off()
+    return reads
+  }
+
+  it('is answered as in Express, which does not see it, after one read', async () => {
+    const world = await worldOf({ before: [helmet() as RequestHandler], cache: cacheWith({ local: false }) })
+    await warm(world)
+    const seen = world.seen()
+    let inFront: request.Response | undefined
+    expect(
+      await asked(async () => {
+        inFront = await request(world.server).get('/a')
+      }),
+    ).toBe(1)
+    expect(world.seen()).toBe(seen)
+    const inExpress = await request(await listening(plainServer(world.app))).get('/a')
+    expect(timeless(inFront as request.Response)).toEqual(timeless(inExpress))
+    const etag = inExpress.headers.etag as string
+    await request(world.server).get('/a').set('If-None-Match', etag).expect(304)
+    await request(world.server).get('/a').set('Range', 'bytes=0-3').responseType('blob').expect(206)
+    expect(world.seen()).toBe(seen + 1)
+    for (let i = 0; i < 2; i++) {
+      const head = await request(world.server).head('/a').expect(200)
+      expect(head.headers['content-length']).toBe(inExpress.headers['content-length'])
+    }
+    expect(world.seen()).toBe(seen + 2)
+  })
+
+  it('that is none any more is told to Express, which reads nothing again', async () => {
+    const world = await worldOf({ cache: cacheWith({ local: false }) })
+    await warm(world)
+    await world.cache.invalidateTags('all')
+    const seen = world.seen()
+    let response: request.Response | undefined
+    expect(
+      await asked(async () => {
+        response = await request(world.server).get('/a')
+      }),
+    ).toBe(1)
+    expect([response?.headers['x-cache'], world.seen()]).toEqual(['MISS', seen + 1])
+    expect((await request(world.server).get('/a')).headers['x-cache']).toBe('HIT')
+    expect(world.seen()).toBe(seen + 1)
+  })
+
+  it('is looked for behind a hung Redis no longer than one deadline, then Express answers', async () => {
+    const world = await worldOf({ cache: cacheWith({ local: false }) })
+    await warm(world)
+    own.server.pause()
+    try {
+      const response = await request(world.server).get('/a')
+      expect([response.status, response.headers['x-cache']]).toEqual([200, 'BYPASS'])
+    } finally {
+      own.server.resume()
+    }
+    await eventually(() => redis.available)
+  }, 20_000)
+
+  it('whose client has gone meanwhile hurts nobody', async () => {
+    const world = await worldOf({ cache: cacheWith({ local: false }) })
+    await warm(world)
+    own.server.pause()
+    try {
+      await request(world.server)
+        .get('/a')
+        .timeout(50)
+        .catch(() => {})
+    } finally {
+      own.server.resume()
+    }
+    await eventually(() => redis.available)
+    await eventually(async () => (await request(world.server).get('/a')).headers['x-cache'] === 'HIT')
+  }, 20_000)
+})
+
 describe('createServer refuses to have in front', () => {
   it.each([
-    ['a cache without local copies', () => cacheWith({ local: false }), '"local" is not true'],
     ['a cache with a key', () => cacheWith({ key: () => 'a' }), '"key" is a function of the request'],
     ['a limiter that may count by user', () => rateLimit({ redis, name: aName() }), '"user" is not false'],
     ['a session', () => redisSession({ redis, secret: 'a secret of the tests' }), 'it is no response cache'],

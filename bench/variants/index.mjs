@@ -16,6 +16,7 @@ export const variants = [
   { name: 'holdfast-cache-local', group: 'cache-1k stack', aim: { 20: 1.25, 24: 1.3 } },
   { name: 'holdfast-cache-local-fast', group: 'stack', aim: { 20: 3.4 } },
   { name: 'front-cache-local', group: 'stack', aim: { 20: 5.5, 24: 2 } },
+  { name: 'front-cache-redis', group: 'stack', aim: { 20: 3.3, 24: 1.7 } },
   { name: 'holdfast-cache-redis', group: 'cache-1k stack', aim: { 20: 0.95, 24: 0.92 } },
   { name: 'holdfast-cache-redis-fast', group: 'stack', aim: { 20: 2.4 } },
   { name: 'seed-ioredis', group: 'cache-1k' },

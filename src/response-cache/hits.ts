@@ -1,6 +1,7 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage, OutgoingHttpHeader, ServerResponse } from 'node:http'
 import type { ResponseCacheOutcome } from './events.js'
 import type { Mark } from './marks.js'
+import { FlatHead } from './outgoing.js'
 import type { Plan } from './policy.js'
 import { prepareReplay } from './replay.js'
 import type { Found, Lookup, Resource, Responses } from './responses.js'
@@ -14,7 +15,10 @@ export interface HitOptions {
   readonly report: (outcome: ResponseCacheOutcome) => void
 }
 
-/** Told of a hit, and the status that was stored, before anything of it is on the response. */
+/** What stands before a response that nobody in Express sees: names and values in turn. */
+export type Front = readonly OutgoingHttpHeader[]
+
+/** Told of a hit in Express, and the status that was stored, before anything of it is on the response. */
 export type Watcher = (req: IncomingMessage, res: ServerResponse, status: number) => void
 
 /** Answers with stored responses. Knows of no Express: everything is asked of, and done to, what Node made. */
@@ -27,25 +31,32 @@ export class Hits {
   }
 
   /** Answers at once with a copy in this process; false where there is none that may be used, and nothing was done. */
-  answer(req: IncomingMessage, res: ServerResponse, resource: Resource, plan: Plan): boolean {
+  answer(req: IncomingMessage, res: ServerResponse, resource: Resource, plan: Plan, front?: Front): boolean {
     const now = Date.now()
     const found = this.#options.responses.peek(resource, req.headers, now)
-    if (found === undefined || !mayUse(found, plan)) return false
+    return found !== undefined && this.use(req, res, found, plan, now, front)
+  }
+
+  /** As {@link answer}, with what was found. */
+  use(req: IncomingMessage, res: ServerResponse, found: Lookup, plan: Plan, now: number, front?: Front): boolean {
+    if (!mayUse(found, plan)) return false
     const use = reuse(found, plan.asked, now)
     if (use !== 'fresh' && use !== 'stale') return false
-    this.send(req, res, found, now, false)
+    this.send(req, res, found, now, false, front)
     return true
   }
 
-  send(req: IncomingMessage, res: ServerResponse, found: Found, now: number, collapsed: boolean): void {
-    for (const watcher of this.watchers) watcher(req, res, found.head.status)
+  send(req: IncomingMessage, res: ServerResponse, found: Found, now: number, collapsed: boolean, front?: Front): void {
+    if (front === undefined) for (const watcher of this.watchers) watcher(req, res, found.head.status)
     const { mark, report, age } = this.#options
     const { method, headers: requestHeaders } = req
     const { head, prepared, body, text, birth, freshUntil } = found
     const { status } = head
-    mark(res, freshUntil > now ? 'HIT' : 'STALE', { hit: true, ttl: (freshUntil - now) / 1000, collapsed })
+    const outgoing = front === undefined ? res : new FlatHead(front)
+    mark(outgoing, freshUntil > now ? 'HIT' : 'STALE', { hit: true, ttl: (freshUntil - now) / 1000, collapsed })
     report({ outcome: 'hit', ageMs: now - birth, status, bytes: body.length })
-    const bytes = prepareReplay(res, { method, requestHeaders, status, prepared, body, birth, now, age })
+    const bytes = prepareReplay(outgoing, { method, requestHeaders, status, prepared, body, birth, now, age })
+    if (outgoing instanceof FlatHead) res.writeHead(outgoing.statusCode, outgoing.list)
     if (bytes === undefined) res.end()
     else if (bytes === body && text !== undefined) res.end(text, 'latin1')
     else res.end(bytes)

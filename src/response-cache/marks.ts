@@ -1,5 +1,6 @@
-import type { OutgoingHttpHeader, ServerResponse } from 'node:http'
+import type { OutgoingHttpHeader } from 'node:http'
 import { type CacheStatus, formatCacheStatus } from './cache-status.js'
+import type { Outgoing } from './outgoing.js'
 
 /** Which headers say how a request went; each is on unless it is `false`. */
 export interface MarkOptions {
@@ -12,14 +13,14 @@ export interface MarkOptions {
 }
 
 export type Mark = (
-  res: ServerResponse,
+  res: Outgoing,
   state: 'HIT' | 'MISS' | 'STALE' | 'REVALIDATED' | 'BYPASS',
   status: CacheStatus,
 ) => void
 
 export function marker({ xCache = true, cacheStatus = true }: MarkOptions): Mark {
   // What caches behind this one have said stands before it, once, however often this one changes its mind.
-  const said = new WeakMap<ServerResponse, readonly string[]>()
+  const said = new WeakMap<Outgoing, readonly string[]>()
   return (res, state, status) => {
     if (xCache) res.setHeader('X-Cache', state)
     if (!cacheStatus) return

@@ -220,17 +220,18 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
       prefetches.start(req, resource, named === undefined ? resource.tags : [...named, resource.urlTag])
     },
     watch: (watcher) => void hits.watchers.push(watcher),
-    ineligible:
-      key !== undefined
-        ? '"key" is a function of the request'
-        : options.local === true
-          ? undefined
-          : '"local" is not true, so that no response is at hand',
-    answer(req, res, trusts) {
+    ineligible: key === undefined ? undefined : '"key" is a function of the request',
+    answer(req, res, trusts, front) {
       if (disabled || key !== undefined || !redis.available) return false
       const plan = planOf(req)
       if (plan.use === 'bypass') return false
-      return hits.answer(req, res, responses.resource(targetOf(req, keyed(req.url ?? '/'), trusts), NO_PARTS), plan)
+      const resource = responses.resource(targetOf(req, keyed(req.url ?? '/'), trusts), NO_PARTS)
+      if (hits.answer(req, res, resource, plan, front)) return true
+      return responses.find(resource, req.headers, resource.tags, Date.now()).then((found) => {
+        if (hits.use(req, res, found, plan, Date.now(), front)) return true
+        prefetches.keep(req, resource, found)
+        return false
+      })
     },
   }
 

@@ -1,5 +1,5 @@
-import type { ServerResponse } from 'node:http'
 import { notModified } from './conditional.js'
+import type { Outgoing } from './outgoing.js'
 import { joinedVary, type Prepared } from './prepared.js'
 import { sliceOf } from './range.js'
 
@@ -19,7 +19,7 @@ export interface Replayed {
  * Sets status and headers of a stored response, or of the 304 or 206 that is made of it, and returns the bytes to send.
  * Headers set for this request already stay.
  */
-export function prepareReplay(res: ServerResponse, replayed: Replayed): Buffer | undefined {
+export function prepareReplay(res: Outgoing, replayed: Replayed): Buffer | undefined {
   const { method, requestHeaders, status, prepared, body, birth, now } = replayed
   const { plain, cors, vary, removed, dated, etag, lastModified } = prepared
   for (const name of removed) res.removeHeader(name)

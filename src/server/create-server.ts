@@ -56,7 +56,12 @@ export function listen(app: ExpressApplication, ...given: Parameters<Server['lis
 function withFront(app: ExpressApplication, middlewares: readonly object[]): RequestListener {
   const lane = new FrontLane(app, middlewares)
   return (req, res) => {
-    if (!lane.answers(req, res)) app(req, res)
+    const answered = lane.answers(req, res)
+    if (answered === false) app(req, res)
+    else if (answered !== true) {
+      // In a tick of its own: what it may throw is an error of the process, as it is without a lane.
+      void answered.then((done) => done || process.nextTick(app, req, res))
+    }
   }
 }
 

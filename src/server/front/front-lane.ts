@@ -1,10 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { normaliseAddress } from '../../shared/address.js'
+import { type Awaitable, isPromise } from '../../shared/awaitable.js'
 import { ConfigurationError } from '../../shared/errors.js'
 import { show } from '../../shared/options.js'
 import type { ExpressApplication } from '../prototypes.js'
 import { areAsSent, type Circumstances, circumstancesOf, holdFor, overrides } from './circumstances.js'
-import { type Answering, laneOf, type Refuser, type TrustProxy } from './seams.js'
+import { type Answering, laneOf, type Refuse, type Refuser, type TrustProxy } from './seams.js'
 import { staticHead } from './static-headers.js'
 import { Table } from './table.js'
 import { Traces } from './traces.js'
@@ -36,7 +37,6 @@ export class FrontLane {
   readonly #traces = new Traces()
   /** Express' own getter of the address asks this instead of a request. */
   readonly #standIn: { headers: unknown; socket: unknown; readonly ip?: string }
-  #answering = false
 
   constructor(app: ExpressApplication, middlewares: readonly object[]) {
     this.#app = app
@@ -44,21 +44,19 @@ export class FrontLane {
     for (const middleware of middlewares) this.#add(middleware)
   }
 
-  /** True where the request has been answered. */
-  answers(req: IncomingMessage, res: ServerResponse): boolean {
+  /** True where the request has been answered. A promise of it where Redis is asked first. */
+  answers(req: IncomingMessage, res: ServerResponse): Awaitable<boolean> {
     try {
-      return this.#answers(req, res)
+      const answered = this.#answers(req, res)
+      return isPromise(answered) ? answered.catch(() => leave(res)) : answered
     } catch {
       // Functions of the application are asked, such as its `trust proxy`: what they throw is an error of the request,
       // and here it would be one of the process.
-      if (res.headersSent) return true
-      for (const name of res.getHeaderNames()) res.removeHeader(name)
-      res.statusCode = 200
-      return false
+      return leave(res)
     }
   }
 
-  #answers(req: IncomingMessage, res: ServerResponse): boolean {
+  #answers(req: IncomingMessage, res: ServerResponse): Awaitable<boolean> {
     this.#traces.begin(req, res)
     const trusts = this.#app.get('trust proxy fn') as TrustProxy
     if (this.#refusers.length > 0) {
@@ -69,7 +67,7 @@ export class FrontLane {
       }
     }
     const hit = this.#hits.get(req)
-    return hit !== undefined && holdFor(req, trusts, hit) && this.#replay(req, res, trusts, hit)
+    return hit !== undefined && holdFor(req, trusts, hit) && hit.cache.answer(req, res, trusts, hit.head)
   }
 
   #add(middleware: object): void {
@@ -82,30 +80,10 @@ export class FrontLane {
     else lane.cache.watch((req, res, status) => this.#learnHit(req, res, status, lane.cache))
   }
 
-  #replay(req: IncomingMessage, res: ServerResponse, trusts: TrustProxy, { cache, head }: Hit): boolean {
-    for (let at = 0; at < head.length; at += 2) res.setHeader(head[at] as string, head[at + 1] as string)
-    this.#answering = true
-    try {
-      if (cache.answer(req, res, trusts)) return true
-    } finally {
-      this.#answering = false
-    }
-    for (let at = 0; at < head.length; at += 2) res.removeHeader(head[at] as string)
-    return false
-  }
-
-  #refuse(
-    req: IncomingMessage,
-    res: ServerResponse,
-    trusts: TrustProxy,
-    refuser: Refuser,
-    refuse: (res: ServerResponse) => void,
-  ): boolean {
+  #refuse(req: IncomingMessage, res: ServerResponse, trusts: TrustProxy, refuser: Refuser, refuse: Refuse): boolean {
     const known = this.#refused.get(req)
     if (known?.by === refuser && holdFor(req, trusts, known)) {
-      const { head } = known
-      for (let at = 0; at < head.length; at += 2) res.setHeader(head[at] as string, head[at + 1] as string)
-      refuse(res)
+      refuse(res, known.head)
       return true
     }
     const { method = '', url = '' } = req
@@ -114,7 +92,6 @@ export class FrontLane {
   }
 
   #learnHit(req: Routed, res: ServerResponse, status: number, cache: Answering): void {
-    if (this.#answering) return
     const { method, originalUrl, baseUrl = '', url = '' } = req
     // A middleware in front that has rewritten the URL may have done so for this request alone.
     if (originalUrl === undefined || baseUrl + url !== originalUrl) return
@@ -167,6 +144,15 @@ export class FrontLane {
     this.#standIn.socket = undefined
     return normaliseAddress(ip)
   }
+}
+
+/** Express takes the response as it was made, unless it has been sent, which is to be said. */
+function leave(res: ServerResponse): boolean {
+  if (res.headersSent) return true
+  for (const name of res.getHeaderNames()) res.removeHeader(name)
+  res.statusCode = 200
+  res.statusMessage = ''
+  return false
 }
 
 const OF_A_REFUSAL = /^(?:ratelimit|x-ratelimit-|retry-after$|content-type$|content-length$|cache-control$)/

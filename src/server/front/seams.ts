@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Awaitable } from '../../shared/awaitable.js'
 import { rateLimitSeam, responseCacheSeam, securitySeam } from '../../shared/seams.js'
 
 /** Whether an address is a proxy whose word counts: what Express makes of `trust proxy`. */
@@ -8,7 +9,7 @@ export type TrustProxy = (address: string | undefined, hop: number) => boolean
 export interface Answering {
   readonly ineligible: string | undefined
   watch(watcher: (req: IncomingMessage, res: ServerResponse, status: number) => void): void
-  answer(req: IncomingMessage, res: ServerResponse, trusts: TrustProxy): boolean
+  answer(req: IncomingMessage, res: ServerResponse, trusts: TrustProxy, head: readonly string[]): Awaitable<boolean>
 }
 
 /** A whole refusal. */
@@ -33,10 +34,13 @@ interface Guarding {
   refuse(res: ServerResponse, retryAfterMs: number): void
 }
 
+/** Sends a refusal; `head` stands before it: names and values in turn. */
+export type Refuse = (res: ServerResponse, head: readonly string[]) => void
+
 /** Knows callers who are refused, without asking anybody. */
 export interface Refuser {
   /** What to answer, or `undefined` where the caller is not known to be refused. */
-  find(req: IncomingMessage, address: string | undefined): ((res: ServerResponse) => void) | undefined
+  find(req: IncomingMessage, address: string | undefined): Refuse | undefined
   /** Whether it was this middleware that refused a request in Express. */
   hasRefused(req: object): boolean
   /** Whether it has to see every request for a URL that it lets pass. */
@@ -73,9 +77,11 @@ function refuserOf(limiter: Limiting): Refuser {
     find(req, address) {
       const refusal = limiter.isBlocked(req, address)
       if (refusal === undefined) return undefined
-      return (res) => {
+      return (res, head) => {
         limiter.hasAnswered(address)
-        res.writeHead(refusal.status, refusal.head)
+        const list: (string | number)[] = head.slice()
+        for (const name in refusal.head) list.push(name, refusal.head[name] as string | number)
+        res.writeHead(refusal.status, list)
         res.end(refusal.body)
       }
     },
@@ -90,7 +96,10 @@ function guardOf(security: Guarding): Refuser {
     find({ url = '' }, address) {
       const left = security.blockedFor(address)
       if (left === undefined || isTrap(url)) return undefined
-      return (res) => security.refuse(res, left)
+      return (res, head) => {
+        for (let at = 0; at < head.length; at += 2) res.setHeader(head[at] as string, head[at + 1] as string)
+        security.refuse(res, left)
+      }
     },
     hasRefused: (req) => 'security' in req && !('rateLimit' in req),
     watches: isTrap,

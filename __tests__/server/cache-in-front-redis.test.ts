@@ -1,0 +1,3 @@
+import { runInFront } from './in-front-suites.js'
+
+runInFront('front-redis', ['adversary'])
