@@ -9,7 +9,8 @@ import express, { type Express, type Request, type Response } from 'express'
 import express4 from 'express4'
 import request from 'supertest'
 import { createServer, listen } from '../../src/server/index.js'
-import { expressConstructors, prototypesAreSlow } from '../../src/server/prototypes.js'
+import { expressConstructors } from '../../src/server/prototypes.js'
+import { prototypesAreSlow } from '../../src/shared/settle.js'
 import { createCertificates } from '../support/tls.js'
 
 const open: Server[] = []

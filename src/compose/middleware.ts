@@ -1,6 +1,7 @@
 import type { Request, RequestHandler, Response } from 'express'
 import { ConfigurationError } from '../shared/errors.js'
 import { show } from '../shared/options.js'
+import { settle } from '../shared/settle.js'
 import { aheadOf } from './ahead.js'
 import { type Part, Passage } from './passage.js'
 
@@ -37,6 +38,7 @@ export function compose(...middlewares: readonly RequestHandler[]): RequestHandl
   if (middlewares.length === 0) throw new ConfigurationError('compose', 'middlewares', 'must be at least one')
   const parts = middlewares.flatMap(partOf)
   const composed: RequestHandler = function composedMiddleware(req, res, next) {
+    settle(req, res)
     new Passage(parts, req, res, next).enter(0)
   }
   partsOf.set(composed, parts)

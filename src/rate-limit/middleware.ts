@@ -1,6 +1,7 @@
 import type { NextFunction, Request, RequestHandler, Response } from 'express'
 import type { RedisManager } from '../redis/index.js'
 import type { Duration } from '../shared/duration.js'
+import { settle } from '../shared/settle.js'
 import type { BlockEscalation } from './block.js'
 import type { Caller } from './caller.js'
 import type { RateLimitDecision } from './decision.js'
@@ -118,6 +119,7 @@ export function rateLimit(options: RateLimitOptions): RateLimitMiddleware {
   const resolved = resolveOptions<Request, Response>('rateLimit', options)
   const limiter = createHttpLimiter(resolved)
   const handler: RequestHandler = function rateLimitMiddleware(req, res, next) {
+    settle(req, res)
     limiter.handle(req, res, next)
   }
   const { peek, reset, block } = limiter

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { NextFunction, Request, RequestHandler, Response } from 'express'
 import { isPromise } from '../shared/awaitable.js'
+import { settle } from '../shared/settle.js'
 import type { Forward } from './cache-status.js'
 import { Coalescing, type Turn } from './coalescing.js'
 import type { ResponseCacheOutcome } from './events.js'
@@ -104,6 +105,7 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
   const planOf = ({ method = 'GET', headers }: IncomingMessage): Lookup => lookup({ method, headers, ...plans })
 
   function responseCacheMiddleware(req: Request, res: Response, next: NextFunction): void {
+    settle(req, res)
     if (disabled) return bypass(res, next, 'disabled')
     const target = targetOf(req, keyed(req.originalUrl), trustOf(req))
     if (isUnsafe(req.method)) {

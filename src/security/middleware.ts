@@ -1,6 +1,7 @@
 import type { Request, RequestHandler, Response } from 'express'
 import { addressOf } from '../shared/address.js'
 import { aBoolean, aFunction, checkOptions, type Rules } from '../shared/options.js'
+import { settle } from '../shared/settle.js'
 import { agentFamily } from './agent.js'
 import { neighbourhood, subscriber } from './detectors/network.js'
 import { isProbe, isSensitivePath } from './detectors/requests.js'
@@ -101,6 +102,7 @@ export function securityLog<Own extends OwnEventType = never>(
     )
 
   const handler: RequestHandler = function securityMiddleware(req, res, next) {
+    settle(req, res)
     const context = new RequestContext(recordFor(req), () => {
       const userId = safely(() => user(req))
       return userId !== undefined && guard.find({ kind: 'user', userId: String(userId) }, 'stepUp') !== undefined

@@ -6,9 +6,10 @@ import {
 } from 'node:https'
 import { ConfigurationError } from '../shared/errors.js'
 import { show } from '../shared/options.js'
+import { prototypesAreSlow } from '../shared/settle.js'
 import { FrontLane } from './front/front-lane.js'
 import type { FrontOptions } from './front/options.js'
-import { type ExpressApplication, expressConstructors, prototypesAreSlow } from './prototypes.js'
+import { type ExpressApplication, expressConstructors } from './prototypes.js'
 
 /**
  * `http.createServer(app)` (`https` where the options hold a key or certificate), on which bare Express answers 2.5 to

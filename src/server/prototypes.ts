@@ -1,4 +1,5 @@
 import { IncomingMessage, type RequestListener, ServerResponse } from 'node:http'
+import { settledMark } from '../shared/settle.js'
 
 /** An Express application, 4 or 5: a listener that gives every request and response its own prototypes. */
 export interface ExpressApplication extends RequestListener {
@@ -18,6 +19,7 @@ export interface Constructors {
  * version 13 (Node 24) treat every later property of the object as slow (expressjs/express#5998).
  */
 export function expressConstructors(app: ExpressApplication): Constructors {
+  Object.defineProperty(app.request, settledMark, { value: true, configurable: true })
   return {
     IncomingMessage: withPrototype(IncomingMessage, app.request),
     ServerResponse: withPrototype(ServerResponse, app.response),
@@ -41,9 +43,4 @@ function withPrototype<Base extends typeof IncomingMessage | typeof ServerRespon
   }
   Born.prototype = prototype
   return Born as unknown as Base
-}
-
-/** Whether changing prototypes is slow here: V8 of Node 20 and 22. Measured, see docs/server.md. */
-export function prototypesAreSlow(node: string = process.versions.node): boolean {
-  return Number.parseInt(node, 10) < 24
 }

@@ -13,6 +13,7 @@ import {
   type Rules,
   requireOptions,
 } from '../shared/options.js'
+import { settle } from '../shared/settle.js'
 import { commitFirst } from './commit.js'
 import { COOKIE_DEFAULTS, cookieName, cookieValue, signedId } from './cookie.js'
 import { createCore } from './core.js'
@@ -209,6 +210,7 @@ export function redisSession(options: RedisSessionOptions): RedisSessionMiddlewa
   })
 
   const handler: RequestHandler = function sessionMiddleware(req, res, next) {
+    settle(req, res)
     if (req.session !== undefined) return next()
     const visit = req as unknown as Visit
     req.sessions = new SessionsOfRequest(lifecycle, visit)

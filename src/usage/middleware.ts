@@ -1,6 +1,7 @@
 import type { Request, RequestHandler, Response } from 'express'
 import { aFunction, anInteger, checkOptions, either, type Rules } from '../shared/options.js'
 import { routePattern } from '../shared/route.js'
+import { settle } from '../shared/settle.js'
 import { createUsageCore, type UsageService } from './core.js'
 import type { UsageOptions } from './options.js'
 
@@ -51,6 +52,7 @@ export function createUsage(options: UsageOptions): Usage {
       checkOptions('usage.middleware', given, rules)
       const { user = knownUser, operation = routeOf, cost = 1 } = given
       return function usageMiddleware(req, res, next) {
+        settle(req, res)
         const started = performance.now()
         res.once('close', () => {
           const durationMs = performance.now() - started

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { markMustRun, mustRunMark } from '../../shared/must-run.js'
+import { settledMark } from '../../shared/settle.js'
 
 /** What Express leaves on requests and responses, and body and cookie parsers on requests without a body. */
 const OF_EXPRESS: ReadonlySet<PropertyKey> = new Set([
@@ -7,9 +8,10 @@ const OF_EXPRESS: ReadonlySet<PropertyKey> = new Set([
   ...['locals', 'statusCode', 'statusMessage', 'body', '_body', 'cookies', 'signedCookies', 'secret'],
 ])
 
-/** Its router has symbols of its own. */
+/** Its router has symbols of its own; what settles a request does nothing that anybody can see. */
 function isOfExpress(name: PropertyKey): boolean {
-  return typeof name === 'symbol' ? name.description?.startsWith('router.') === true : OF_EXPRESS.has(name)
+  if (typeof name !== 'symbol') return OF_EXPRESS.has(name)
+  return name === settledMark || name.description?.startsWith('router.') === true
 }
 
 type Middleware<Req, Res> = (req: Req, res: Res, next: (error?: unknown) => void) => unknown
