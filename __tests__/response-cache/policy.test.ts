@@ -4,7 +4,7 @@ import { parseCacheControl, seconds, splitList } from '../../src/response-cache/
 import { notModified } from '../../src/response-cache/conditional.js'
 import { type HeaderList, storedHeaders, writtenHeaders } from '../../src/response-cache/headers.js'
 import { canonicalUrl, resourceKey, sharedAuthority, urlTag } from '../../src/response-cache/key.js'
-import { lookup, type ResponseFacts, storing } from '../../src/response-cache/policy.js'
+import { type HeadFacts, lookup, type Plan, type RouteFacts, storing } from '../../src/response-cache/policy.js'
 import { parseVary, variantOf } from '../../src/response-cache/vary.js'
 
 describe('Cache-Control', () => {
@@ -105,8 +105,12 @@ describe('the policy for requests', () => {
 
 describe('the policy for responses', () => {
   const now = Date.UTC(2030, 0, 1)
-  const decide = (headers: HeaderList, more: Partial<ResponseFacts> = {}) =>
-    storing({ status: 200, headers, kept: headers, publicOnly: false, ttl: 60_000, now, ...more })
+  const decide = (headers: HeaderList, more: Partial<HeadFacts & Plan & RouteFacts> = {}) =>
+    storing(
+      { status: 200, headers, kept: headers, now, ...more },
+      { publicOnly: false, authorized: false, ...more },
+      { ttl: 60_000, ...more },
+    )
 
   it.each([
     [[['Set-Cookie', 'a=b']], 'set-cookie'],

@@ -1,7 +1,8 @@
-import type { OutgoingHttpHeader, ServerResponse } from 'node:http'
-import { type HeaderList, mergeHeaders, valuesOf, writtenHeaders } from './headers.js'
+import type { ServerResponse } from 'node:http'
+import { type HeaderList, valuesOf } from './headers.js'
 import { withoutLabels } from './labels.js'
 import type { Refusal } from './policy.js'
+import { headersOf } from './sent.js'
 
 export interface Head {
   readonly status: number
@@ -87,7 +88,7 @@ export function capture(
 
   res.writeHead = function (this: ServerResponse, status: number, ...rest: unknown[]) {
     if (res.headersSent || done) return Reflect.apply(writeHead, res, [status, ...rest])
-    const sent: Head = { status, headers: mergeHeaders(currentHeaders(res), writtenHeaders(rest.at(-1))) }
+    const sent: Head = { status, headers: headersOf(res, rest.at(-1)) }
     const verdict = onHead(sent)
     if (typeof verdict === 'object') {
       refuse('replaced')
@@ -139,16 +140,6 @@ export function capture(
   } as ServerResponse['end']
 
   res.on('close', onClose)
-}
-
-export function currentHeaders(res: ServerResponse): Map<string, [name: string, value: OutgoingHttpHeader]> {
-  const headers = new Map<string, [string, OutgoingHttpHeader]>()
-  // Missing from the types of ServerResponse, present since Node 15.
-  const names = (res as unknown as { getRawHeaderNames(): string[] }).getRawHeaderNames()
-  for (const name of names) {
-    headers.set(name.toLowerCase(), [name, res.getHeader(name) as OutgoingHttpHeader])
-  }
-  return headers
 }
 
 /** What Node does by itself where the head is sent by end(). */

@@ -1,10 +1,11 @@
 import type { ServerResponse } from 'node:http'
 import type { Snapshot } from '../cache/store.js'
-import { currentHeaders, type Head } from './capture.js'
-import { mergeHeaders, storedHeaders, updatedHeaders, valuesOf, writtenHeaders } from './headers.js'
+import type { Head } from './capture.js'
+import { storedHeaders, updatedHeaders, valuesOf } from './headers.js'
 import { labelsOf } from './labels.js'
-import type { ResponseFacts, Storing } from './policy.js'
+import type { HeadFacts, Storing } from './policy.js'
 import type { Found, Responses } from './responses.js'
+import { alreadySet, headersOf } from './sent.js'
 
 /** What an answer to HEAD says of a stored answer to GET. */
 export type HeadVerdict = 'same' | 'other' | 'silent'
@@ -39,16 +40,16 @@ export interface HeadUpdate {
   readonly found: Found
   /** From before the handler ran. */
   readonly snapshot: Snapshot
-  readonly decide: (facts: Pick<ResponseFacts, 'status' | 'headers' | 'kept' | 'now'>) => Storing
+  readonly decide: (facts: HeadFacts) => Storing
 }
 
 /** Lets the answer to HEAD renew the head of the stored answer to GET, or remove what is another by now. */
 export function updateFromHead(update: HeadUpdate): void {
   const { res, requestHeaders, responses, resource, found, snapshot, decide } = update
-  const before = new Map(Object.entries(res.getHeaders()).map(([name, value]) => [name, String(value)]))
+  const before = alreadySet(res)
   const { writeHead } = res
   res.writeHead = function (this: ServerResponse, status: number, ...rest: unknown[]) {
-    const head: Head = { status, headers: mergeHeaders(currentHeaders(res), writtenHeaders(rest.at(-1))) }
+    const head: Head = { status, headers: headersOf(res, rest.at(-1)) }
     const verdict = res.headersSent ? 'silent' : compareHead(found, head)
     if (verdict === 'other') void responses.store.remove([found.key])
     else if (verdict === 'same') renew(head)

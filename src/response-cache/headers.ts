@@ -16,18 +16,18 @@ export function valuesOf(headers: HeaderList, name: string): string[] {
 
 /** What `writeHead` was given joined over what `setHeader` had set: the later wins, by name. */
 export function mergeHeaders(
-  set: ReadonlyMap<string, readonly [name: string, value: OutgoingHttpHeader]>,
+  set: HeaderList,
   written: readonly (readonly [name: string, value: OutgoingHttpHeader | undefined])[],
 ): HeaderList {
-  if (written.length === 0) return [...set.values()].map(asText)
-  const merged = new Map(set)
+  if (written.length === 0) return set
+  const merged = new Map(set.map((header) => [header[0].toLowerCase(), header]))
   for (const [name, value] of written) {
-    if (value !== undefined) merged.set(name.toLowerCase(), [name, value])
+    if (value !== undefined) merged.set(name.toLowerCase(), asText(name, value))
   }
-  return [...merged.values()].map(asText)
+  return [...merged.values()]
 }
 
-function asText([name, value]: readonly [name: string, value: OutgoingHttpHeader]): HeaderList[number] {
+export function asText(name: string, value: OutgoingHttpHeader): HeaderList[number] {
   return [name, Array.isArray(value) ? value.map(String) : String(value)]
 }
 

@@ -1,7 +1,8 @@
 import type { ServerResponse } from 'node:http'
-import { currentHeaders, type Head } from './capture.js'
-import { mergeHeaders, valuesOf, writtenHeaders } from './headers.js'
+import type { Head } from './capture.js'
+import { valuesOf } from './headers.js'
 import { urlPath } from './key.js'
+import { headersOf } from './sent.js'
 
 /** Methods that leave the resource as it is (RFC 9110 §9.2.1). */
 const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'QUERY', 'PROPFIND', 'REPORT', 'SEARCH'])
@@ -36,17 +37,13 @@ export function outdatedBy(
 export function holdEnd(res: ServerResponse, work: (head: Head) => Promise<unknown> | undefined): void {
   const { writeHead, end } = res
   let head: Head | undefined
-  const headOf = (status: number, written: ReturnType<typeof writtenHeaders>): Head => ({
-    status,
-    headers: mergeHeaders(currentHeaders(res), written),
-  })
   res.writeHead = function (this: ServerResponse, status: number, ...rest: unknown[]) {
-    head ??= headOf(status, writtenHeaders(rest.at(-1)))
+    head ??= { status, headers: headersOf(res, rest.at(-1)) }
     return Reflect.apply(writeHead, res, [status, ...rest])
   } as ServerResponse['writeHead']
   res.end = function (this: ServerResponse, ...args: unknown[]) {
     res.end = end
-    const pending = work(head ?? headOf(res.statusCode, []))
+    const pending = work(head ?? { status: res.statusCode, headers: headersOf(res, undefined) })
     if (pending === undefined) return Reflect.apply(end, res, args)
     const finish = (): void => void Reflect.apply(end, res, args)
     pending.then(finish, finish)

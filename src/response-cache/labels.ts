@@ -18,7 +18,7 @@ export function labelsOf(headers: HeaderList): HeaderList {
 
 /** Takes labels off a head that is about to be sent; returns what `writeHead` is to be given after its status. */
 export function withoutLabels(res: ServerResponse, rest: readonly unknown[]): readonly unknown[] {
-  for (const name of LABELS) res.removeHeader(name)
+  for (const name of LABELS) if (res.hasHeader(name)) res.removeHeader(name)
   const written = writtenHeaders(rest.at(-1))
   if (!written.some(([name]) => isLabel(name))) return rest
   const kept = written.filter(([name]) => !isLabel(name))

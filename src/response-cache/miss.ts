@@ -8,13 +8,14 @@ import type { ResponseCacheOutcome } from './events.js'
 import { type HeaderList, removedHeaders, storedHeaders, updatedHeaders, valuesOf } from './headers.js'
 import { labelsOf } from './labels.js'
 import type { Mark } from './marks.js'
-import type { Keeping, Refusal, ResponseFacts, Storing } from './policy.js'
+import type { HeadFacts, Keeping, Refusal, Storing } from './policy.js'
 import { prepare } from './prepared.js'
 import { hideQuery, type KeyedParameter } from './query.js'
 import { readsOf } from './reads.js'
 import { prepareReplay } from './replay.js'
 import type { Found, Responses } from './responses.js'
 import { standsIn } from './reuse.js'
+import { alreadySet } from './sent.js'
 import { hideConditions, isValidatable } from './validation.js'
 import { parseVary } from './vary.js'
 
@@ -31,7 +32,7 @@ export interface Miss {
   readonly maxBytes: number
   readonly age: boolean
   readonly mark: Mark
-  readonly decide: (facts: Pick<ResponseFacts, 'status' | 'headers' | 'kept' | 'now'>) => Storing
+  readonly decide: (facts: HeadFacts) => Storing
   /** The response is for whom the caller's key says, which caches in front of this one do not know. */
   readonly keyed: boolean
   /** Parameters that the handler is shown. */
@@ -48,7 +49,7 @@ export interface Miss {
 export function watchMiss(miss: Miss): void {
   const { req, res, responses, resource, names, snapshot, candidate, fwd, mark, report } = miss
   const requestHeaders = { ...req.headers }
-  const before = new Map(Object.entries(res.getHeaders()).map(([name, value]) => [name, String(value)]))
+  const before = alreadySet(res)
   const showConditions = hideConditions(req, candidate?.head)
   const showQuery = miss.parameter === undefined ? undefined : hideQuery(req, miss.parameter)
   const reads = miss.onRead === undefined ? undefined : readsOf(req)

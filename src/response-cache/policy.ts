@@ -112,13 +112,17 @@ export function lookup({ method, headers, keyed, ignoreCookies, explicit }: Requ
   }
 }
 
-export interface ResponseFacts {
+/** A response as its handler made it. */
+export interface HeadFacts {
   readonly status: number
   readonly headers: HeaderList
   /** Those that would be stored. */
   readonly kept: HeaderList
-  readonly publicOnly: boolean
-  readonly authorized?: boolean
+  readonly now: number
+}
+
+/** What the route says of its responses. */
+export interface RouteFacts {
   /** Freshness the route declares, in ms; without it only what the response says. */
   readonly ttl: number | undefined
   /** The route's word against `no-store`, `private` and `no-cache` of the response. */
@@ -130,7 +134,6 @@ export interface ResponseFacts {
   /** Where the response does not say it itself, in ms. */
   readonly staleWhileRevalidate?: number | undefined
   readonly staleIfError?: number | undefined
-  readonly now: number
 }
 
 export interface Keeping {
@@ -168,8 +171,13 @@ const MINUTE = 60_000
 const refuse = (reason: Refusal): Storing => ({ store: false, reason })
 
 /** Whether a response may be kept, and for how long (RFC 9111 §3). */
-export function storing(facts: ResponseFacts): Storing {
-  const { status, headers, kept, publicOnly, authorized = false, ttl, override = false, storeErrors, now } = facts
+export function storing(
+  facts: HeadFacts,
+  { publicOnly, authorized }: Pick<Plan, 'publicOnly' | 'authorized'>,
+  route: RouteFacts,
+): Storing {
+  const { status, headers, kept, now } = facts
+  const { ttl, override = false, storeErrors } = route
   if (status < 200 || NEVER.has(status)) return refuse('status')
   // A declared ttl is for answers; what else is worth storing has to say so itself.
   if (ttl !== undefined && !STORABLE.has(status)) return refuse('status')
@@ -208,10 +216,10 @@ export function storing(facts: ResponseFacts): Storing {
 
   const birth = birthOf(headers, now)
   const hasValidator = ['etag', 'last-modified'].some((name) => valuesOf(headers, name).length > 0)
-  const lifetimeMs = mustValidate ? 0 : lifetimeOf(facts, directives, birth)
+  const lifetimeMs = mustValidate ? 0 : lifetimeOf(facts, route, directives, birth)
   if (lifetimeMs <= 0 && !(ttl === undefined && hasValidator && STORABLE.has(status)))
     return refuse(mustValidate ? 'no-cache' : 'no-lifetime')
-  const stale = staleness(facts, directives, mustValidate)
+  const stale = staleness(route, directives, mustValidate)
   const retention =
     ttl === undefined && (hasValidator || stale.allowed) ? Math.min(60 * MINUTE, Math.max(MINUTE, lifetimeMs)) : 0
   return {
@@ -230,7 +238,8 @@ export function storing(facts: ResponseFacts): Storing {
  * then speak to browsers, and only an s-maxage of the response shortens it.
  */
 function lifetimeOf(
-  { status, headers, ttl, heuristics = false, now }: ResponseFacts,
+  { status, headers, now }: HeadFacts,
+  { ttl, heuristics = false }: RouteFacts,
   directives: ReadonlyMap<string, string | undefined>,
   birth: number | undefined,
 ): number {
@@ -244,7 +253,7 @@ function lifetimeOf(
 
 /** RFC 9111 §4.2.4, RFC 5861. */
 function staleness(
-  { staleWhileRevalidate = 0, staleIfError = 0, ttl }: ResponseFacts,
+  { staleWhileRevalidate = 0, staleIfError = 0, ttl }: RouteFacts,
   directives: ReadonlyMap<string, string | undefined>,
   mustValidate: boolean,
 ): Stale {

@@ -1,5 +1,5 @@
 import { isAscii } from 'node:buffer'
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { Coherence } from '../cache/coherence.js'
 import type { Entry } from '../cache/entry.js'
 import { type Decoded, type Mark, markOf, type Snapshot, Store } from '../cache/store.js'
@@ -291,5 +291,5 @@ function variantNames({ head, names }: Response): readonly string[] {
 /** A validator of our own where the handler gave none; weak, since compression may still change the bytes. */
 function withValidator(headers: HeaderList, status: number, body: Buffer): HeaderList {
   if (status !== 200 || valuesOf(headers, 'etag').length > 0) return headers
-  return [...headers, ['ETag', `W/"${createHash('sha1').update(body).digest('base64url')}"`]]
+  return [...headers, ['ETag', `W/"${hash('sha1', body, 'base64url')}"`]]
 }

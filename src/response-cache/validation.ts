@@ -26,8 +26,8 @@ export function hideConditions(req: IncomingMessage, stored: StoredHead | undefi
   const hidden = CONDITIONS.map((name) => [name, req.headers[name]] as const)
   const { etag, lastModified } = stored === undefined ? ({} as Partial<Validators>) : validatorsOf(stored)
   const set = (name: string, value: string | undefined): void => {
-    if (value === undefined) delete req.headers[name]
-    else req.headers[name] = value
+    if (value !== undefined) req.headers[name] = value
+    else if (name in req.headers) delete req.headers[name]
   }
   for (const [name] of hidden) set(name, undefined)
   set('if-none-match', etag)
