@@ -19,14 +19,16 @@ export type Mark = (
 ) => void
 
 export function marker({ xCache = true, cacheStatus = true }: MarkOptions): Mark {
-  // What caches behind this one have said stands before it, once, however often this one changes its mind.
-  const said = new WeakMap<Outgoing, readonly string[]>()
+  // What caches behind this one have said stands before it, once, however often this one changes its mind. Not in a
+  // WeakMap, which the garbage collector looks through each time.
+  const said = Symbol('holdfast said')
   return (res, state, status) => {
     if (xCache) res.setHeader('X-Cache', state)
     if (!cacheStatus) return
-    const before = said.get(res) ?? listOf(res.getHeader('cache-status'))
+    const remembering = res as Outgoing & { [said]?: readonly string[] }
+    const before = remembering[said] ?? listOf(res.getHeader('cache-status'))
     // A hit is the last word.
-    if (status.hit !== true) said.set(res, before)
+    if (status.hit !== true) remembering[said] = before
     const own = formatCacheStatus(status)
     res.setHeader('Cache-Status', before.length === 0 ? own : [...before, own].join(', '))
   }

@@ -44,7 +44,11 @@ type Extra = string | readonly string[] | null
 const NO_PARTS: readonly string[] = []
 
 /** Where middlewares are nested the innermost, which knows the route's tags and ttl, stores the response. */
-const innermost = new WeakMap<Response, object>()
+const innermost = Symbol.for('holdfast.innermost')
+
+interface Nested extends Response {
+  [innermost]?: object | undefined
+}
 
 /**
  * Answers GET and HEAD from Redis, and stores what handlers answer, as a shared cache (RFC 9111). Responses carry
@@ -98,7 +102,7 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
   }
 
   function send(req: Request, res: Response, found: Found, now: number, collapsed: boolean): void {
-    innermost.delete(res)
+    leave(res)
     hits.send(req, res, found, now, collapsed)
   }
 
@@ -128,7 +132,7 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
     if (plan.use === 'bypass') return bypass(res, next, plan.reason)
     if (!redis.available) return plan.asked.onlyIfCached ? notStored(res) : bypass(res, next, 'unavailable')
     const resource = responses.resource(target, typeof extra === 'string' ? [extra] : extra)
-    if (hits.answer(req, res, resource, plan)) innermost.delete(res)
+    if (hits.answer(req, res, resource, plan)) leave(res)
     else visit(req, res, next, plan, resource).catch(next)
   }
 
@@ -172,7 +176,7 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
       if (entered.state === 'busy') return send(req, res, candidate as Found, now, false)
 
       const { snapshot } = entered
-      innermost.set(res, snapshot)
+      ;(res as Nested)[innermost] = snapshot
       const fwd: Forward =
         candidate !== undefined
           ? asked.reload || (use === 'validate' && candidate.freshUntil > now)
@@ -201,7 +205,7 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
         parameter,
         keyed: key !== undefined,
         onRead: unkeyed?.watcher(req, publicOnly),
-        isSuperseded: () => innermost.get(res) !== snapshot,
+        isSuperseded: () => (res as Nested)[innermost] !== snapshot,
         onSettled: entered.settle,
         report,
       })
@@ -240,6 +244,11 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
     invalidate: (url: string) => responses.store.invalidateTags([urlTag(keyed(url))]),
     clear: () => responses.store.clear(),
   })
+}
+
+/** Nobody further out stores what is answered here. */
+function leave(res: Nested): void {
+  if (innermost in res) res[innermost] = undefined
 }
 
 function trustOf(req: Request): TrustProxy {
