@@ -1,9 +1,10 @@
 import type { Script, ScriptArgument } from '../redis/index.js'
-import { encodeEntry, lifeOf } from './entry.js'
+import { encodeEntry, encodeFront, lifeOf, type Seen } from './entry.js'
 import { randomText } from './random.js'
 import { markOf } from './reading.js'
 import {
   acquireScript,
+  appendScript,
   fillScript,
   putScript,
   releaseScript,
@@ -69,6 +70,11 @@ export class EntryWriter {
     ends.writeDoubleBE(staleUntil, 8)
     const life = Math.max(1, lifeOf({ staleUntil }))
     return this.#run('touch', touchScript, key, [markOf(seen), ends, life, ...newsOf(this.#context)])
+  }
+
+  append(key: string, seen: Seen, metadata: Buffer, more: Buffer): Promise<boolean> {
+    const after = encodeFront({ ...seen, metadata, bodyLength: seen.bodyLength + more.length })
+    return this.#run('append', appendScript, key, [encodeFront(seen), after, more, ...newsOf(this.#context)])
   }
 
   #frame(draft: Draft, { dependencies }: Snapshot): Buffer {

@@ -16,6 +16,9 @@ export interface Entry {
   readonly body: Buffer
 }
 
+/** An entry that was read, as far as it tells it from others under its key. */
+export type Seen = Omit<Entry, 'dependencies' | 'body'> & { readonly bodyLength: number }
+
 /*
  * magic 'HF' · frame version · flags · createdAt freshUntil staleUntil (float64) · dependencies metadata body (lengths,
  * uint32) · dependencies (uint16 name length, name, uint8 version length, version)* · metadata · body
@@ -47,6 +50,13 @@ export function encodeEntry({ flags, createdAt, freshUntil, staleUntil, dependen
   at += metadata.copy(frame, at)
   body.copy(frame, at)
   return frame
+}
+
+/** Head and metadata of a frame, without its dependencies, of which nothing is said. */
+export function encodeFront({ bodyLength, ...entry }: Seen): Buffer {
+  const front = encodeEntry({ ...entry, dependencies: [], body: Buffer.alloc(0) })
+  front.writeUInt32BE(bodyLength, 36)
+  return front
 }
 
 /** Reads lists of dependencies. Most are the same as the one before: that one is given again. */

@@ -97,6 +97,27 @@ redis.pcall('PUBLISH', ARGV[1], KEYS[1])
 return removed`,
 })
 
+/**
+ * ARGV head and metadata as seen, the same as they are to be, bytes to put behind the body, channel, always. Replies 1
+ * where it was that entry; what it depends on is looked at by whoever reads it.
+ */
+export const appendScript: ReturnType<typeof defineScript<number>> = defineScript<number>({
+  name: 'cache.append',
+  lua: `${PUBLISH}
+local sub = string.sub
+local head = redis.call('GETRANGE', KEYS[1], 0, 39)
+if sub(head, 1, 28) ~= sub(ARGV[1], 1, 28) or sub(head, 33) ~= sub(ARGV[1], 33, 40) then return 0 end
+local frame = redis.call('GET', KEYS[1])
+local a, b, c, d = string.byte(head, 29, 32)
+local start = 40 + ((a * 256 + b) * 256 + c) * 256 + d
+local body = start + #ARGV[1] - 40
+if sub(frame, start + 1, body) ~= sub(ARGV[1], 41) then return 0 end
+frame = sub(frame, 1, 32) .. sub(ARGV[2], 33, 40) .. sub(frame, 41, start) .. sub(ARGV[2], 41) .. sub(frame, body + 1) .. ARGV[3]
+redis.call('SET', KEYS[1], frame, 'KEEPTTL')
+tell(false, ARGV[4], ARGV[5])
+return 1`,
+})
+
 /** ARGV creation as seen, both ends of its life (8 bytes each, as one), ms, channel, always. Replies 1 where it was that entry. */
 export const touchScript: ReturnType<typeof defineScript<number>> = defineScript<number>({
   name: 'cache.touch',

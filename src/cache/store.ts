@@ -1,4 +1,5 @@
 import { Bus } from './bus.js'
+import type { Seen } from './entry.js'
 import { EntryReader } from './entry-reader.js'
 import { EntryWriter } from './entry-writer.js'
 import { Invalidator } from './invalidator.js'
@@ -155,6 +156,11 @@ export class Store<Value> {
   /** Gives an entry another end. False where it is not the one that was seen. */
   touch(key: string, seen: Resident<Value>, freshUntil: number, staleUntil: number): Promise<boolean> {
     return this.#writer.touch(key, seen, freshUntil, staleUntil)
+  }
+
+  /** Puts more behind the body, and other metadata before it. False where it is not the entry that was seen. */
+  append(key: string, seen: Seen, metadata: Buffer, more: Buffer): Promise<boolean> {
+    return this.#writer.append(key, seen, metadata, more)
   }
 
   /**

@@ -1,4 +1,5 @@
 import type { IncomingMessage, OutgoingHttpHeader, ServerResponse } from 'node:http'
+import type { Encoder } from './encoder.js'
 import type { ResponseCacheOutcome } from './events.js'
 import type { Mark } from './marks.js'
 import { FlatHead } from './outgoing.js'
@@ -12,6 +13,8 @@ export interface HitOptions {
   readonly mark: Mark
   /** `Age` is sent. */
   readonly age: boolean
+  /** Where bodies are kept in encodings. */
+  readonly encoder: Encoder | undefined
   readonly report: (outcome: ResponseCacheOutcome) => void
 }
 
@@ -48,9 +51,10 @@ export class Hits {
 
   send(req: IncomingMessage, res: ServerResponse, found: Found, now: number, collapsed: boolean, front?: Front): void {
     if (front === undefined) for (const watcher of this.watchers) watcher(req, res, found.head.status)
-    const { mark, report, age } = this.#options
+    const { mark, report, age, encoder } = this.#options
     const { method, headers: requestHeaders } = req
-    const { head, prepared, body, text, birth, freshUntil } = found
+    const { head, birth, freshUntil } = found
+    const { prepared, body, text } = encoder === undefined ? found : encoder.choose(found, requestHeaders, now)
     const { status } = head
     const outgoing = front === undefined ? res : new FlatHead(front)
     mark(outgoing, freshUntil > now ? 'HIT' : 'STALE', { hit: true, ttl: (freshUntil - now) / 1000, collapsed })

@@ -4,6 +4,7 @@ import { isPromise } from '../shared/awaitable.js'
 import { settle } from '../shared/settle.js'
 import type { Forward } from './cache-status.js'
 import { Coalescing, type Turn } from './coalescing.js'
+import { Encoder } from './encoder.js'
 import type { ResponseCacheOutcome } from './events.js'
 import { updateFromHead } from './head-update.js'
 import { Hits, mayUse } from './hits.js'
@@ -81,7 +82,8 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
   const age = settings.marks.age !== false
   const keyed = (url: string): string => (parameter === undefined ? url : keyedUrl(url, parameter))
   const unkeyed = settings.development ? new UnkeyedHeaders(redis) : undefined
-  const hits = new Hits({ responses, mark, report, age })
+  const encoder = settings.compress ? new Encoder(redis, responses.store) : undefined
+  const hits = new Hits({ responses, mark, report, age, encoder })
   const prefetches = new Prefetches(responses)
 
   function report(outcome: ResponseCacheOutcome): void {

@@ -9,7 +9,7 @@ import { type HeaderList, removedHeaders, storedHeaders, updatedHeaders, valuesO
 import { labelsOf } from './labels.js'
 import type { Mark } from './marks.js'
 import type { HeadFacts, Keeping, Refusal, Storing } from './policy.js'
-import { prepare } from './prepared.js'
+import { joinedVary, prepare } from './prepared.js'
 import { hideQuery, type KeyedParameter } from './query.js'
 import { readsOf } from './reads.js'
 import { prepareReplay } from './replay.js'
@@ -90,8 +90,9 @@ export function watchMiss(miss: Miss): void {
     for (const name of res.getHeaderNames()) {
       if (!before.has(name) && !KEPT.has(name)) res.removeHeader(name)
     }
-    const { status } = found.head
-    const prepared = headers === found.head.headers ? found.prepared : prepare(headers, found.head.removed)
+    const { status, removed, encodings } = found.head
+    const prepared =
+      headers === found.head.headers ? found.prepared : prepare(headers, removed, encodings !== undefined)
     return prepareReplay(res, {
       ...{ method: req.method, requestHeaders, status, prepared, body: found.body, birth, now, age: miss.age },
     })
@@ -152,6 +153,7 @@ export function watchMiss(miss: Miss): void {
         res.setHeader(...OURS)
         kept = [...kept, OURS]
       }
+      if (responses.divides(head)) res.setHeader('Vary', joinedVary(res.getHeader('vary'), ['Accept-Encoding']))
     }
     // A cache mounted further in has said how the request went.
     if (!miss.isSuperseded()) mark(res, 'MISS', { fwd, stored: verdict.store, ...why(verdict) })

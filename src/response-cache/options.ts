@@ -76,6 +76,12 @@ export interface OptionsFor<Req> {
    * @default false
    */
   readonly local?: boolean | undefined
+  /**
+   * Keeps bodies of text, JSON and the like, from 1 KiB to 8 MiB, in Brotli and gzip too: each is made once in the
+   * background, after the first hit whose client accepts it, and later hits are sent it without compressing anything.
+   * @default false
+   */
+  readonly compress?: boolean | undefined
   /** Headers that say how the request went. @default all */
   readonly headers?: MarkOptions | undefined
   /** Longest body that is stored, in bytes; longer ones pass through. @default 1048576 */
@@ -109,6 +115,7 @@ const rules: Rules<OptionsFor<never>> = {
   staleIfError: aDuration(),
   coalesce: either(oneOf(false), aDuration(1, 60_000)),
   local: aBoolean,
+  compress: aBoolean,
   headers: anObject,
   maxVariants: anInteger(1, 10_000),
   namespace: aString,
@@ -135,6 +142,7 @@ export interface Settings<Req> {
   /** 0: nobody waits for another. */
   readonly waitMs: number
   readonly local: LocalCopies | undefined
+  readonly compress: boolean
   readonly marks: MarkOptions
   readonly maxBytes: number
   readonly maxVariants: number
@@ -146,13 +154,13 @@ export function settingsOf<Req>(options: OptionsFor<Req>): Settings<Req> {
   requireOptions('responseCache', options, rules, 'redis')
   const { defaultTtl, disabled } = cacheEnvironment(options.env)
   const { redis, ttl: given = defaultTtl, tags = [], key, cookies = 'bypass', coalesce = '5s' } = options
-  const { override = false, heuristics = false, storeErrors = false, local = false } = options
+  const { override = false, heuristics = false, storeErrors = false, local = false, compress = false } = options
   const { maxBytes = 1024 * 1024, maxVariants = 100, namespace = 'default', headers: marks = {} } = options
   const { staleWhileRevalidate = 0, staleIfError = 0, ignoreQuery: ignore, allowQuery: allow } = options
   const ttl = given === undefined ? undefined : toMs(given)
   const stale = { staleWhileRevalidate: toMs(staleWhileRevalidate), staleIfError: toMs(staleIfError) }
   return {
-    ...{ redis, namespace, disabled, tags, key, marks, maxBytes, maxVariants },
+    ...{ redis, namespace, disabled, tags, key, marks, maxBytes, maxVariants, compress },
     development: (options.env ?? process.env).NODE_ENV !== 'production',
     parameter: keyedParameter({ ignore, allow }),
     plans: { keyed: key !== undefined, ignoreCookies: cookies === 'ignore', explicit: ttl !== undefined },

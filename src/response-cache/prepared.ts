@@ -12,9 +12,11 @@ export interface Prepared {
   readonly dated: boolean
   readonly etag: string | undefined
   readonly lastModified: string | undefined
+  /** Kept in several encodings, of which a date does not tell one from another. */
+  readonly divided: boolean
 }
 
-export function prepare(headers: HeaderList, removed: readonly string[] = []): Prepared {
+export function prepare(headers: HeaderList, removed: readonly string[] = [], divided: boolean = false): Prepared {
   const plain: (string | string[])[] = []
   const cors: HeaderList[number][] = []
   for (const header of headers) {
@@ -26,11 +28,12 @@ export function prepare(headers: HeaderList, removed: readonly string[] = []): P
   return {
     plain,
     cors,
-    vary: valuesOf(headers, 'vary'),
+    vary: [...valuesOf(headers, 'vary'), ...(divided ? ['Accept-Encoding'] : [])],
     removed,
     dated: valuesOf(headers, 'date').length > 0,
     etag: valuesOf(headers, 'etag')[0],
     lastModified: valuesOf(headers, 'last-modified')[0],
+    divided,
   }
 }
 

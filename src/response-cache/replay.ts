@@ -40,7 +40,10 @@ export function prepareReplay(res: Outgoing, replayed: Replayed): Buffer | undef
   if (status === 200 && method === 'GET' && requestHeaders.range !== undefined) {
     // Middlewares that compress leave the ETag as it is: it does not tell this encoding from another.
     const strong = res.hasHeader('Content-Encoding') ? undefined : etag
-    const slice = sliceOf(requestHeaders, body.length, { etag: strong, lastModified })
+    const slice = sliceOf(requestHeaders, body.length, {
+      etag: strong,
+      lastModified: prepared.divided ? undefined : lastModified,
+    })
     if (slice.kind === 'part') {
       res.statusCode = 206
       res.setHeader('Content-Range', `bytes ${slice.start}-${slice.end}/${body.length}`)

@@ -6,13 +6,15 @@ import { type Decoded, type Mark, markOf, type Snapshot, Store } from '../cache/
 import { LocalTier } from '../cache/tier.js'
 import type { RedisManager } from '../redis/index.js'
 import type { Head } from './capture.js'
+import { isCompressible } from './compressible.js'
+import { divided, type Encoded, PLAIN, partsOf } from './encoded.js'
 import { type HeaderList, valuesOf } from './headers.js'
 import { joinedParts, resourceKey, sharedAuthority, urlTag } from './key.js'
 import { tagsIn } from './labels.js'
 import { Memo } from './memo.js'
 import type { Keeping } from './policy.js'
 import { type Prepared, prepare } from './prepared.js'
-import { decodeStored, encodeStored, type StoredHead } from './stored.js'
+import { decodeStored, encodeStored, type Stored, type StoredHead } from './stored.js'
 import { authorityOf, type Target } from './target.js'
 import { Variants } from './variants.js'
 import { joinedNames, parseVary, variantOf } from './vary.js'
@@ -25,6 +27,8 @@ export interface Kept {
   readonly body: Buffer
   /** A short body of ASCII, which Node sends together with the head, in one piece. */
   readonly text: string | undefined
+  /** Where it may be kept in encodings. */
+  readonly encoded: Encoded | undefined
   /** When it was made, and until when it is fresh; ms since the epoch. */
   readonly createdAt: number
   readonly freshUntil: number
@@ -33,7 +37,12 @@ export interface Kept {
 
 /** What the metadata of an entry says: one of a few texts, each read once. */
 type DecodedHead =
-  | { readonly kind: 'response'; readonly head: StoredHead; readonly prepared: Prepared }
+  | {
+      readonly kind: 'response'
+      readonly head: StoredHead
+      readonly prepared: Prepared
+      readonly parts: ReturnType<typeof partsOf> | undefined
+    }
   | { readonly kind: 'variants'; readonly names: readonly string[] }
 
 /** What is asked for, whichever of its variants. */
@@ -51,9 +60,11 @@ export class Found {
   readonly prepared: Prepared
   readonly body: Buffer
   readonly text: string | undefined
-  /** When it was made, and until when it is fresh; ms since the epoch. */
+  readonly encoded: Encoded | undefined
+  /** When it was made, and until when it is fresh and kept; ms since the epoch. */
   readonly birth: number
   readonly freshUntil: number
+  readonly staleUntil: number
   /** Request headers that selected it. */
   readonly names: readonly string[]
   readonly key: string
@@ -68,8 +79,10 @@ export class Found {
     this.prepared = prepared
     this.body = kept.body
     this.text = kept.text
+    this.encoded = kept.encoded
     this.birth = kept.createdAt
     this.freshUntil = kept.freshUntil
+    this.staleUntil = kept.staleUntil
     this.names = names
     this.key = key
   }
@@ -120,6 +133,7 @@ export interface ResponsesOptions {
   readonly maxVariants: number
   /** Of every response. */
   readonly tags: readonly string[]
+  readonly compress: boolean
 }
 
 /**
@@ -134,9 +148,11 @@ export class Responses {
   readonly #variants: Variants
   readonly #isLocal: boolean
   readonly #tags: readonly string[]
+  readonly #compress: boolean
 
-  constructor({ redis, namespace, local, maxVariants, tags }: ResponsesOptions) {
+  constructor({ redis, namespace, local, maxVariants, tags, compress }: ResponsesOptions) {
     this.#tags = tags
+    this.#compress = compress
     const tier = local === undefined ? undefined : new LocalTier<Kept>(local.maxBytes)
     this.#isLocal = tier !== undefined
     let coherence: Coherence | undefined
@@ -212,6 +228,11 @@ export class Responses {
     }
   }
 
+  /** Whether an answer with that head will vary by encoding, as far as can be said before its body. */
+  divides(head: Head, size?: number): boolean {
+    return this.#compress && isCompressible(head, size)
+  }
+
   async save(response: Response, before: Snapshot, now: number): Promise<boolean> {
     const { resource, head, kept, removed, body, keeping } = response
     const { lifetimeMs, afterlifeMs, birth, isPublic, stale, without } = keeping
@@ -225,7 +246,15 @@ export class Responses {
     const ownEtag = headers.length > listed.length
     const metadata = encodeStored({
       kind: 'response',
-      head: { status: head.status, headers, ...(removed.length > 0 && { removed }), isPublic, stale, ownEtag },
+      head: {
+        status: head.status,
+        headers,
+        ...(removed.length > 0 && { removed }),
+        isPublic,
+        stale,
+        ownEtag,
+        ...(this.divides(head, body.length) && { encodings: [[PLAIN, body.length]] }),
+      },
     })
     if (names.length === 0) return this.store.write(resource, { ...times, metadata, body }, snapshot)
     const index = encodeStored({ kind: 'variants', names })
@@ -253,8 +282,12 @@ export class Responses {
     if (stored === undefined) return undefined
     // The reply is a slice of a larger buffer, which a copy that is kept would keep alive.
     const own = kept ? Buffer.from(body) : body
-    const text = body.length <= MAX_TEXT && isAscii(body) ? body.toString('latin1') : undefined
-    const value = { stored, body: own, text, createdAt, freshUntil, staleUntil }
+    const parts = stored.kind === 'response' ? stored.parts : undefined
+    const encoded = parts === undefined ? undefined : divided(own, parts)
+    const plain = parts === undefined ? own : encoded?.get(PLAIN)?.body
+    if (plain === undefined) return undefined
+    const text = plain.length <= MAX_TEXT && isAscii(plain) ? plain.toString('latin1') : undefined
+    const value = { stored, body: plain, text, encoded, createdAt, freshUntil, staleUntil }
     return { value, bytes: body.length + (text?.length ?? 0) + metadata.length }
   }
 
@@ -264,11 +297,16 @@ export class Responses {
     if (known !== undefined) return known
     const stored = decodeStored(metadata)
     if (stored === undefined) return undefined
-    const head =
-      stored.kind === 'variants' ? stored : { ...stored, prepared: prepare(stored.head.headers, stored.head.removed) }
+    const head = stored.kind === 'variants' ? stored : withPrepared(stored)
     this.#heads.set(text, head)
     return head
   }
+}
+
+function withPrepared({ kind, head }: Extract<Stored, { kind: 'response' }>): DecodedHead {
+  const { headers, removed, encodings } = head
+  const parts = encodings === undefined ? undefined : partsOf(head, encodings)
+  return { kind, head, prepared: prepare(headers, removed, parts !== undefined), parts }
 }
 
 /** Told apart from one that is missing. */

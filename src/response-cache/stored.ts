@@ -1,5 +1,8 @@
 import type { HeaderList } from './headers.js'
 
+/** Encodings whose bodies lie one behind the other, and their lengths; 0 where the body is not worth it. */
+export type Division = readonly (readonly [encoding: string, bytes: number])[]
+
 /** What is kept of a response besides its body. */
 export interface StoredHead {
   readonly status: number
@@ -11,6 +14,8 @@ export interface StoredHead {
   readonly stale: Stale
   /** The ETag is one this cache made: it says nothing to the handler. */
   readonly ownEtag: boolean
+  /** Where it may be kept in encodings: those it is kept in, the plain one first. */
+  readonly encodings?: Division | undefined
 }
 
 /** What may be done with a response that is no longer fresh. */
@@ -28,6 +33,8 @@ export type Stored =
   | { readonly kind: 'response'; readonly head: StoredHead }
   | { readonly kind: 'variants'; readonly names: readonly string[] }
 
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
+
 export function encodeStored(stored: Stored): Buffer {
   return Buffer.from(JSON.stringify(stored))
 }
@@ -43,13 +50,14 @@ export function decodeStored(metadata: Buffer): Stored | undefined {
   if (!isRecord(value)) return undefined
   if (value.kind === 'variants') return isStrings(value.names) ? (value as Stored) : undefined
   if (value.kind !== 'response' || !isRecord(value.head)) return undefined
-  const { status, headers, removed, isPublic, stale, ownEtag } = value.head
+  const { status, headers, removed, isPublic, stale, ownEtag, encodings } = value.head
   const valid =
     Number.isInteger(status) &&
     Number(status) >= 200 &&
     Number(status) <= 599 &&
     [isPublic, ownEtag].every((each) => typeof each === 'boolean') &&
     (removed === undefined || isStrings(removed)) &&
+    (encodings === undefined || (Array.isArray(encodings) && encodings.every(isPart))) &&
     isStale(stale)
   return valid && Array.isArray(headers) && headers.every(isHeader) ? (value as Stored) : undefined
 }
@@ -67,6 +75,12 @@ function isStale(value: unknown): boolean {
   )
 }
 
+function isPart(value: unknown): boolean {
+  if (!Array.isArray(value) || value.length !== 2) return false
+  const [encoding, bytes] = value
+  return typeof encoding === 'string' && TOKEN.test(encoding) && Number.isInteger(bytes) && bytes >= 0
+}
+
 function isStrings(value: unknown): boolean {
   return Array.isArray(value) && value.every((each) => typeof each === 'string')
 }
@@ -75,7 +89,7 @@ function isHeader(value: unknown): boolean {
   return (
     Array.isArray(value) &&
     value.length === 2 &&
-    /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(String(value[0])) &&
+    TOKEN.test(String(value[0])) &&
     (isStrings(value[1]) ? (value[1] as string[]) : [value[1]]).every(isFieldValue)
   )
 }
