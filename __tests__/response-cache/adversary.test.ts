@@ -157,6 +157,13 @@ describe('cache poisoning', () => {
     expect((await request(app).get('/')).text).toBe('/')
   })
 
+  it('by a fragment, which no browser sends', async () => {
+    const { app } = appWith((req, res) => void res.send(`<a href="${req.originalUrl}">`), { redis })
+    const seen = await raw(app, 'GET /page#evil HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n')
+    expect(seen).toContain('/page#evil')
+    expect((await request(app).get('/page').set('Host', '127.0.0.1')).text).toBe('<a href="/page">')
+  })
+
   it('by response splitting: CRLF in the URL ends in no header', async () => {
     const { app } = appWith((req, res) => void res.set('X-Path', req.originalUrl).send('x'), { redis })
     const path = '/%0d%0aSet-Cookie:%20sid=evil'

@@ -12,7 +12,10 @@ export interface ResourceFacts {
 
 /** One key per resource, whatever the length or the characters of its URL: parts cannot run into one another. */
 export function resourceKey({ protocol, authority, url, extra }: ResourceFacts): string {
-  const parts = [protocol, authority, canonicalUrl(url), ...extra]
+  const fragment = url.indexOf('#')
+  // Clients send none, attackers may: handlers that show the URL would show it to everyone.
+  const asked = fragment < 0 ? canonicalUrl(url) : canonicalUrl(url) + url.slice(fragment)
+  const parts = [protocol, authority, asked, ...extra]
   return hash('sha256', Buffer.from(joinedParts(parts), 'utf16le'), 'base64url')
 }
 
