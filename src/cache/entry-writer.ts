@@ -39,7 +39,7 @@ export class EntryWriter {
           this.#snapshots.takeWith(client, tags, lifetimeMs),
         ])
         if (taken === 1) return { state: 'leading', token, snapshot }
-        return { state: taken === 0 ? 'busy' : 'changed' }
+        return taken === 2 ? { state: 'changed' } : { state: 'busy', leaseLeftMs: -taken }
       },
       () => ({ state: 'away' }),
     )

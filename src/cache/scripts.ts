@@ -21,7 +21,7 @@ const HOLDS = `
 local lease = redis.call('GET', KEYS[2])
 local holds = lease and string.sub(lease, 1, ${TOKEN_LENGTH}) == ARGV[1]`
 
-/** ARGV token, ms, the entry's creation as seen (8 bytes or ''), `1` to take it from its holder. Replies 1 taken, 0 held by another, 2 the entry has changed. */
+/** ARGV token, ms, the entry's creation as seen (8 bytes or ''), `1` to take it from its holder. Replies 1 taken, 2 the entry has changed, else it is another's for so many ms, as a negative number. */
 export const acquireScript: ReturnType<typeof defineScript<number>> = defineScript<number>({
   name: 'cache.acquire',
   lua: `
@@ -30,7 +30,7 @@ if ARGV[4] ~= '1' then
   local lease = redis.call('GET', KEYS[2])
   if lease then
     if #lease == ${TOKEN_LENGTH} then redis.call('SET', KEYS[2], lease .. 'w', 'KEEPTTL') end
-    return 0
+    return -math.max(redis.call('PTTL', KEYS[2]), 0)
   end
 end
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])

@@ -55,7 +55,8 @@ export interface BeginOptions {
 
 export type Begun =
   | { readonly state: 'leading'; readonly token: string; readonly snapshot: Snapshot }
-  | { readonly state: 'busy' | 'changed' | 'away' }
+  | { readonly state: 'busy'; readonly leaseLeftMs: number }
+  | { readonly state: 'changed' | 'away' }
 
 /** What every entry of this version of the program depends on. */
 export function stampOf({ stamp }: { readonly stamp?: string | undefined }): readonly Dependency[] {

@@ -71,7 +71,8 @@ export class Coalescing {
       let begun = await begin(key, seen)
       if (begun.state === 'busy' && behind) return { state: 'busy' }
       if (begun.state === 'busy') {
-        const waking = store.bus.wake(store.entryKey(key), remaining)
+        // Whose holder has died ends untold.
+        const waking = store.bus.wake(store.entryKey(key), Math.min(remaining, begun.leaseLeftMs + 1))
         await waking.listening
         // Asked again, now that its end will be heard.
         begun = await begin(key, seen)
