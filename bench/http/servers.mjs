@@ -53,13 +53,13 @@ export async function startServer(name, url, execPath, env = process.env) {
   const child = fork(file, [name, url], { execPath, env: { ...env, NODE_ENV: 'production' } })
   children.add(child)
   pin(child, 0)
-  const [{ port, login, status = 200 }] = await once(child, 'message')
+  const [{ port, login, status = 200, headers }] = await once(child, 'message')
   const base = `http://127.0.0.1:${port}`
   const cookie = login && (await fetch(base + login)).headers.get('set-cookie')?.split(';')[0]
   return {
     name,
     url: `${base}/`,
-    headers: cookie ? { Cookie: cookie } : {},
+    headers: { ...headers, ...(cookie && { Cookie: cookie }) },
     status,
     async stop() {
       child.kill('SIGKILL')

@@ -29,6 +29,8 @@ export const variants = [
   { name: 'miss-apicache-memory', group: 'cache-miss', baseline: 'miss-express-json' },
   { name: 'holdfast-cache-local-50k', group: 'stack-50k', baseline: 'express-json-50k', aim: { 20: 3.2 } },
   { name: 'holdfast-cache-redis-50k', group: 'stack-50k', baseline: 'express-json-50k', aim: { 20: 1.7 } },
+  { name: 'compress-holdfast-50k', group: 'compress', baseline: 'express-json-50k' },
+  { name: 'compress-compression-50k', group: 'compress', baseline: 'express-json-50k' },
   { name: 'apicache-memory-50k', group: 'stack-50k', baseline: 'express-json-50k' },
   { name: 'route-cache-50k', group: 'stack-50k', baseline: 'express-json-50k' },
   { name: 'express-redis-cache-50k', group: 'stack-50k', baseline: 'express-json-50k', upTo: 22 },
