@@ -558,6 +558,27 @@ describe('a hit in Redis', () => {
     expect(world.seen()).toBe(seen + 1)
   })
 
+  it('of a variant is read again by Express, where a middleware may have chosen another', async () => {
+    const world = await worldOf({
+      before: [
+        (req, _res, next) => {
+          if (req.headers.cookie !== undefined) {
+            delete req.headers.cookie
+            req.headers['accept-language'] = 'fr'
+          }
+          next()
+        },
+      ],
+      cache: cacheWith({ local: false }),
+      handler: (req, res) => void res.vary('Accept-Language').send(`in ${req.headers['accept-language']}`),
+    })
+    const english = { 'Accept-Language': 'en' }
+    await warm(world, '/a', english)
+    expect(await seesNext(world, '/a', english)).toBe(false)
+    const french = await request(world.server).get('/a').set(english).set('Cookie', 'visits=2')
+    expect(french.text).toBe('in fr')
+  })
+
   it('is looked for behind a hung Redis no longer than one deadline, then Express answers', async () => {
     const world = await worldOf({ cache: cacheWith({ local: false }) })
     await warm(world)

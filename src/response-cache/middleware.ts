@@ -235,7 +235,8 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
       if (hits.answer(req, res, resource, plan, front)) return true
       return responses.find(resource, req.headers, resource.tags, Date.now()).then((found) => {
         if (hits.use(req, res, found, plan, Date.now(), front)) return true
-        prefetches.keep(req, resource, found)
+        // Headers that choose among variants may be others once the request comes to its middleware.
+        if (found.state === 'away' || found.names.length === 0) prefetches.keep(req, resource, found)
         return false
       })
     },
