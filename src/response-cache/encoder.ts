@@ -5,8 +5,8 @@ import type { RedisManager } from '../redis/index.js'
 import { Background } from './background.js'
 import type { Sent } from './encoded.js'
 import { acceptedEncodings, type Encoding } from './encodings.js'
+import type { Found } from './found.js'
 import { Memo } from './memo.js'
-import type { Found } from './responses.js'
 import { type Division, encodeStored } from './stored.js'
 
 type RequestHeaders = Readonly<Record<string, string | string[] | undefined>>

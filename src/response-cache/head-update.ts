@@ -1,10 +1,11 @@
 import type { ServerResponse } from 'node:http'
 import type { Snapshot } from '../cache/store.js'
 import type { Head } from './capture.js'
+import type { Found } from './found.js'
 import { storedHeaders, updatedHeaders, valuesOf } from './headers.js'
 import { labelsOf } from './labels.js'
 import type { HeadFacts, Storing } from './policy.js'
-import type { Found, Responses } from './responses.js'
+import type { Responses } from './responses.js'
 import { alreadySet, headersOf } from './sent.js'
 
 /** What an answer to HEAD says of a stored answer to GET. */

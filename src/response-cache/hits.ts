@@ -1,11 +1,12 @@
 import type { IncomingMessage, OutgoingHttpHeader, ServerResponse } from 'node:http'
 import type { Encoder } from './encoder.js'
 import type { ResponseCacheOutcome } from './events.js'
+import type { Found, Lookup, Resource } from './found.js'
 import type { Mark } from './marks.js'
 import { FlatHead } from './outgoing.js'
 import type { Plan } from './policy.js'
 import { prepareReplay } from './replay.js'
-import type { Found, Lookup, Resource, Responses } from './responses.js'
+import type { Responses } from './responses.js'
 import { reuse } from './reuse.js'
 
 export interface HitOptions {

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Awaitable } from '../shared/awaitable.js'
-import type { Lookup, Resource, Responses } from './responses.js'
+import type { Lookup, Resource } from './found.js'
+import type { Responses } from './responses.js'
 
 interface Prefetched {
   readonly resource: Resource

@@ -1,109 +1,24 @@
-import { isAscii } from 'node:buffer'
 import { hash } from 'node:crypto'
 import { Coherence } from '../cache/coherence.js'
-import type { Entry } from '../cache/entry.js'
-import { type Decoded, type Mark, markOf, type Snapshot, Store } from '../cache/store.js'
+import { markOf, type Snapshot, Store } from '../cache/store.js'
 import { LocalTier } from '../cache/tier.js'
 import type { RedisManager } from '../redis/index.js'
 import type { Head } from './capture.js'
 import { isCompressible } from './compressible.js'
-import { divided, type Encoded, PLAIN, partsOf } from './encoded.js'
+import { PLAIN } from './encoded.js'
+import { Found, type Lookup, type Resource } from './found.js'
 import { type HeaderList, valuesOf } from './headers.js'
+import { Heads, type Kept } from './kept.js'
 import { joinedParts, resourceKey, sharedAuthority, urlTag } from './key.js'
 import { tagsIn } from './labels.js'
 import { Memo } from './memo.js'
 import type { Keeping } from './policy.js'
-import { type Prepared, prepare } from './prepared.js'
-import { decodeStored, encodeStored, type Stored, type StoredHead } from './stored.js'
+import { encodeStored } from './stored.js'
 import { authorityOf, type Target } from './target.js'
 import { Variants } from './variants.js'
 import { joinedNames, parseVary, variantOf } from './vary.js'
 
 type RequestHeaders = Readonly<Record<string, string | string[] | undefined>>
-
-/** A response as every hit uses it. */
-export interface Kept {
-  readonly stored: DecodedHead
-  readonly body: Buffer
-  /** A short body of ASCII, which Node sends together with the head, in one piece. */
-  readonly text: string | undefined
-  /** Where it may be kept in encodings. */
-  readonly encoded: Encoded | undefined
-  /** When it was made, and until when it is fresh; ms since the epoch. */
-  readonly createdAt: number
-  readonly freshUntil: number
-  readonly staleUntil: number
-}
-
-/** What the metadata of an entry says: one of a few texts, each read once. */
-type DecodedHead =
-  | {
-      readonly kind: 'response'
-      readonly head: StoredHead
-      readonly prepared: Prepared
-      readonly parts: ReturnType<typeof partsOf> | undefined
-    }
-  | { readonly kind: 'variants'; readonly names: readonly string[] }
-
-/** What is asked for, whichever of its variants. */
-export interface Resource {
-  readonly key: string
-  readonly entryKey: string
-  readonly urlTag: string
-  /** Those that every response has here, and its own. */
-  readonly tags: readonly string[]
-}
-
-export class Found {
-  readonly state = 'hit'
-  readonly head: StoredHead
-  readonly prepared: Prepared
-  readonly body: Buffer
-  readonly text: string | undefined
-  readonly encoded: Encoded | undefined
-  /** When it was made, and until when it is fresh and kept; ms since the epoch. */
-  readonly birth: number
-  readonly freshUntil: number
-  readonly staleUntil: number
-  /** Request headers that selected it. */
-  readonly names: readonly string[]
-  readonly key: string
-
-  constructor(
-    { head, prepared }: Extract<DecodedHead, { kind: 'response' }>,
-    kept: Kept,
-    names: readonly string[],
-    key: string,
-  ) {
-    this.head = head
-    this.prepared = prepared
-    this.body = kept.body
-    this.text = kept.text
-    this.encoded = kept.encoded
-    this.birth = kept.createdAt
-    this.freshUntil = kept.freshUntil
-    this.staleUntil = kept.staleUntil
-    this.names = names
-    this.key = key
-  }
-
-  /** Of the bytes under that key. */
-  get seen(): Mark {
-    return markOf({ createdAt: this.birth })
-  }
-}
-
-export interface Missed {
-  readonly state: 'miss'
-  readonly names: readonly string[]
-  /** Where the response would be. */
-  readonly key: string
-  readonly seen: Mark
-  /** From the read itself, where that was asked for. */
-  readonly snapshot?: Snapshot | undefined
-}
-
-export type Lookup = Found | Missed | { readonly state: 'away' }
 
 export interface Response {
   readonly resource: string
@@ -143,7 +58,6 @@ export interface ResponsesOptions {
 export class Responses {
   readonly store: Store<Kept>
   readonly #resources = new Memo<Resource>(1000, 512)
-  readonly #heads = new Memo<DecodedHead>(200, 2048)
   readonly #variantKeys = new Memo<string>(500, 512)
   readonly #variants: Variants
   readonly #isLocal: boolean
@@ -156,11 +70,12 @@ export class Responses {
     const tier = local === undefined ? undefined : new LocalTier<Kept>(local.maxBytes)
     this.#isLocal = tier !== undefined
     let coherence: Coherence | undefined
+    const heads = new Heads()
     this.store = new Store({
       redis,
       feature: 'responses',
       namespace,
-      decode: (entry, kept) => this.#decode(entry, kept),
+      decode: (entry, kept) => heads.decode(entry, kept),
       local: tier === undefined || local === undefined ? undefined : { tier, capMs: () => local.maxAgeMs },
       publishes: () => coherence !== undefined && coherence.mode !== 'tracking',
     })
@@ -276,46 +191,12 @@ export class Responses {
     }
     return variant
   }
-
-  #decode({ metadata, body, createdAt, freshUntil, staleUntil }: Entry, kept: boolean): Decoded<Kept> | undefined {
-    const stored = this.#readHead(metadata)
-    if (stored === undefined) return undefined
-    // The reply is a slice of a larger buffer, which a copy that is kept would keep alive.
-    const own = kept ? Buffer.from(body) : body
-    const parts = stored.kind === 'response' ? stored.parts : undefined
-    const encoded = parts === undefined ? undefined : divided(own, parts)
-    const plain = parts === undefined ? own : encoded?.get(PLAIN)?.body
-    if (plain === undefined) return undefined
-    const text = plain.length <= MAX_TEXT && isAscii(plain) ? plain.toString('latin1') : undefined
-    const value = { stored, body: plain, text, encoded, createdAt, freshUntil, staleUntil }
-    return { value, bytes: body.length + (text?.length ?? 0) + metadata.length }
-  }
-
-  #readHead(metadata: Buffer): DecodedHead | undefined {
-    const text = metadata.toString('latin1')
-    const known = this.#heads.get(text)
-    if (known !== undefined) return known
-    const stored = decodeStored(metadata)
-    if (stored === undefined) return undefined
-    const head = stored.kind === 'variants' ? stored : withPrepared(stored)
-    this.#heads.set(text, head)
-    return head
-  }
-}
-
-function withPrepared({ kind, head }: Extract<Stored, { kind: 'response' }>): DecodedHead {
-  const { headers, removed, encodings } = head
-  const parts = encodings === undefined ? undefined : partsOf(head, encodings)
-  return { kind, head, prepared: prepare(headers, removed, parts !== undefined), parts }
 }
 
 /** Told apart from one that is missing. */
 function sentValue(headers: RequestHeaders, name: string): string {
   return Object.hasOwn(headers, name) ? `=${headers[name]}` : ''
 }
-
-/** Longer ones are sent without being copied. */
-const MAX_TEXT = 8192
 
 const NO_NAMES: readonly string[] = []
 
