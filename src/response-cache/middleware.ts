@@ -109,7 +109,7 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
     hits.send(req, res, found, now, collapsed)
   }
 
-  const planOf = ({ method = 'GET', headers }: IncomingMessage): Lookup => lookup({ method, headers, ...plans })
+  const planOf = ({ method = 'GET', headers }: IncomingMessage): Lookup => lookup({ method, headers }, plans)
 
   function responseCacheMiddleware(req: Request, res: Response, next: NextFunction): void {
     settle(req, res)

@@ -20,7 +20,7 @@ import {
   requireOptions,
 } from '../shared/options.js'
 import type { MarkOptions } from './marks.js'
-import type { RequestFacts, RouteFacts } from './policy.js'
+import type { AskedRoute, RouteFacts } from './policy.js'
 import { type KeyedParameter, keyedParameter } from './query.js'
 import type { LocalCopies } from './responses.js'
 
@@ -136,7 +136,7 @@ export interface Settings<Req> {
   readonly tags: NonNullable<OptionsFor<Req>['tags']>
   readonly key: OptionsFor<Req>['key']
   readonly parameter: KeyedParameter | undefined
-  readonly plans: Pick<RequestFacts, 'keyed' | 'ignoreCookies' | 'explicit'>
+  readonly plans: AskedRoute
   readonly route: RouteFacts
   readonly tagLifetimeMs: number
   /** 0: nobody waits for another. */

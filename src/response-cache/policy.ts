@@ -68,6 +68,10 @@ export type Plan = Extract<Lookup, { readonly use: 'store' }>
 export interface RequestFacts {
   readonly method: string
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
+}
+
+/** What the route says of requests. */
+export interface AskedRoute {
   /** The caller's own key covers who is asking. */
   readonly keyed: boolean
   readonly ignoreCookies: boolean
@@ -77,7 +81,7 @@ export interface RequestFacts {
 
 const bypass = (reason: BypassReason): Lookup => ({ use: 'bypass', reason })
 
-export function lookup({ method, headers, keyed, ignoreCookies, explicit }: RequestFacts): Lookup {
+export function lookup({ method, headers }: RequestFacts, { keyed, ignoreCookies, explicit }: AskedRoute): Lookup {
   if (method !== 'GET' && method !== 'HEAD') return bypass('method')
   // A body can change what is answered and is not part of the key (RFC 9110 §9.3.1).
   if (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) !== 0) {
