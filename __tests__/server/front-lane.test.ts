@@ -558,6 +558,29 @@ describe('a hit in Redis', () => {
     expect(world.seen()).toBe(seen + 1)
   })
 
+  it('that was read for other headers than Express has in the end is read again there', async () => {
+    const world = await worldOf({
+      cache: cacheWith({ local: false, ttl: undefined }),
+      // Leaves no trace on requests without credentials, from which the route is learned.
+      before: [
+        (req, _res, next) => {
+          if (req.headers.authorization !== undefined) {
+            delete req.headers.authorization
+            delete req.headers.cookie
+          }
+          next()
+        },
+      ],
+      handler: (req, res) => {
+        res.set('Cache-Control', 'max-age=3600').vary('Cookie').send(`for ${req.headers.cookie}`)
+      },
+    })
+    await warm(world)
+    await request(world.server).get('/a').set('Cookie', 'name=ann').expect(200, 'for name=ann')
+    const both = { Cookie: 'name=ann', Authorization: 'Bearer x' }
+    await request(world.server).get('/a').set(both).expect(200, 'for undefined')
+  })
+
   it('is looked for behind a hung Redis no longer than one deadline, then Express answers', async () => {
     const world = await worldOf({ cache: cacheWith({ local: false }) })
     await warm(world)

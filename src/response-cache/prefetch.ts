@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import type { Awaitable } from '../shared/awaitable.js'
+import { type Awaitable, isPromise } from '../shared/awaitable.js'
 import type { Lookup, Resource, Responses } from './responses.js'
 
 interface Prefetched {
@@ -36,6 +36,9 @@ export class Prefetches {
     const prefetched = this.#begun.get(req)
     if (prefetched === undefined) return undefined
     this.#begun.delete(req)
-    return prefetched.resource.key === key ? prefetched.found : undefined
+    const { resource, found } = prefetched
+    if (resource.key !== key) return undefined
+    // A middleware in front may have changed the headers by which variants are told apart.
+    return isPromise(found) || this.#responses.isFor(resource, req.headers, found) ? found : undefined
   }
 }
