@@ -581,6 +581,26 @@ describe('a hit in Redis', () => {
     await request(world.server).get('/a').set(both).expect(200, 'for undefined')
   })
 
+  it('that a middleware in front of the cache invalidates stands in for no error', async () => {
+    const cache = cacheWith({ local: false, ttl: '1s', staleIfError: '1h' })
+    let down = false
+    const world = await worldOf({
+      cache,
+      before: [
+        (_req, _res, next) => {
+          if (down) cache.invalidateTags('all').then(() => next(), next)
+          else next()
+        },
+      ],
+      handler: (_req, res) => void (down ? res.sendStatus(503) : res.send('old')),
+    })
+    await warm(world)
+    await request(world.server).get('/a').expect(200, 'old')
+    await new Promise((resolve) => setTimeout(resolve, 1100))
+    down = true
+    await request(world.server).get('/a').expect(503)
+  })
+
   it('is looked for behind a hung Redis no longer than one deadline, then Express answers', async () => {
     const world = await worldOf({ cache: cacheWith({ local: false }) })
     await warm(world)
