@@ -87,7 +87,13 @@ export class FrontLane {
       return true
     }
     const { method = '', url = '' } = req
-    res.once('finish', () => this.#learnRefusal(req, res, { refuser, method, url }))
+    res.once('finish', () => {
+      try {
+        this.#learnRefusal(req, res, { refuser, method, url })
+      } catch {
+        // As in `answers`. Here nobody else would catch it.
+      }
+    })
     return false
   }
 
