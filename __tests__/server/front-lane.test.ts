@@ -404,6 +404,24 @@ describe('a response is left to Express', () => {
     expect(await seesNext(world, '/a', { [name]: value })).toBe(true)
   })
 
+  it('whose URL was one only inside of the application', async () => {
+    const world = await worldOf({
+      before: [
+        (req, res, next) => {
+          if (req.url.startsWith('/internal')) res.sendStatus(403)
+          else next()
+        },
+        (req, _res, next) => {
+          req.url = `/internal${req.url}`
+          req.originalUrl = req.url
+          next()
+        },
+      ],
+    })
+    await warm(world)
+    await request(world.server).get('/internal/a').expect(403)
+  })
+
   it('to scripts of other sites, unless all of them may read it', async () => {
     const world = await worldOf({ before: [cors() as RequestHandler] })
     await warm(world)

@@ -35,6 +35,8 @@ export class FrontLane {
   readonly #hits = new Table<Hit>()
   readonly #refused = new Table<Refused>()
   readonly #traces = new Traces()
+  /** The URLs of requests that went to Express, which may rewrite `originalUrl` as well. */
+  readonly #sent = new WeakMap<IncomingMessage, string | undefined>()
   /** Express' own getter of the address asks this instead of a request. */
   readonly #standIn: { headers: unknown; socket: unknown; readonly ip?: string }
 
@@ -48,6 +50,7 @@ export class FrontLane {
   answers(req: IncomingMessage, res: ServerResponse): Awaitable<boolean> {
     try {
       const answered = this.#answers(req, res)
+      if (answered !== true) this.#sent.set(req, req.url)
       return isPromise(answered) ? answered.catch(() => leave(res)) : answered
     } catch {
       // Functions of the application are asked, such as its `trust proxy`: what they throw is an error of the request,
@@ -100,7 +103,7 @@ export class FrontLane {
   #learnHit(req: Routed, res: ServerResponse, status: number, cache: Answering): void {
     const { method, originalUrl, baseUrl = '', url = '' } = req
     // A middleware in front that has rewritten the URL may have done so for this request alone.
-    if (originalUrl === undefined || baseUrl + url !== originalUrl) return
+    if (originalUrl === undefined || baseUrl + url !== originalUrl || this.#sent.get(req) !== originalUrl) return
     const guards = this.#refusers.filter(({ leaves }) => leaves !== undefined && leaves in req)
     // Who asks for what is not there is of interest to them.
     if (guards.some((guard) => status >= 400 || guard.watches(originalUrl))) return
