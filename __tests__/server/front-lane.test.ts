@@ -632,6 +632,37 @@ describe('a hit in Redis', () => {
     await eventually(() => redis.available)
   }, 20_000)
 
+  it('whose client has gone meanwhile is not told to Express, where nobody would hear of that any more', async () => {
+    let waiting = 0
+    const world = await worldOf({
+      cache: cacheWith({ local: false }),
+      before: [
+        (req, res, next) => {
+          if (req.headers['x-slot'] !== undefined) {
+            waiting++
+            res.once('close', () => waiting--)
+          }
+          next()
+        },
+      ],
+    })
+    await warm(world)
+    own.server.pause()
+    try {
+      await request(world.server)
+        .get('/a')
+        .set({ 'X-Slot': '1', 'Cache-Control': 'no-cache' })
+        .timeout(50)
+        .catch(() => {})
+      // The server is told of it in a turn of its own.
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    } finally {
+      own.server.resume()
+    }
+    await eventually(async () => redis.available && (await seesNext(world)) === false)
+    expect(waiting).toBe(0)
+  }, 20_000)
+
   it('whose client has gone meanwhile hurts nobody', async () => {
     const world = await worldOf({ cache: cacheWith({ local: false }) })
     await warm(world)
