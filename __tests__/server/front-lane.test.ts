@@ -479,6 +479,13 @@ describe('a refusal is answered in front', () => {
     await request(world.server).get('/a').set(from('192.0.2.1')).expect(200)
   })
 
+  it('not where something in front of the limiter decides how it may be cached', async () => {
+    const limit = limitWith()
+    const world = await worldOf({ before: [sets('Cache-Control', 'private'), limit], front: [limit] })
+    for (let i = 0; i < 6; i++) await request(world.server).get('/a')
+    await request(world.server).get('/a').expect(429).expect('Cache-Control', 'private')
+  })
+
   it('only where the limiter stands', async () => {
     const limit = limitWith()
     const cache = cacheWith()

@@ -125,7 +125,7 @@ export class FrontLane {
     if (res.statusCode !== 429 || req.method !== method || req.originalUrl !== url || !refuser.hasRefused(req)) return
     // Node has taken its own listeners off the request by now.
     if (!this.#isPlain(req, res, ['rateLimit', '_eventsCount', refuser.leaves], 0)) return
-    const head = staticHead(res, (name) => OF_A_REFUSAL.test(name))
+    const head = staticHead(res, (name) => refuser.sets.test(name))
     if (head === undefined) return
     const circumstances = circumstancesOf(req, head, this.#app.get('trust proxy fn') as TrustProxy)
     if (circumstances === undefined) return
@@ -163,5 +163,3 @@ function leave(res: ServerResponse): boolean {
   res.statusMessage = ''
   return false
 }
-
-const OF_A_REFUSAL = /^(?:ratelimit|x-ratelimit-|retry-after$|content-type$|content-length$|cache-control$)/
