@@ -1,5 +1,11 @@
 import { once } from 'node:events'
-import { request as ask, type IncomingMessage, type ServerResponse } from 'node:http'
+import {
+  request as ask,
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type ServerResponse,
+} from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { connect } from 'node:net'
 import { it } from '@jest/globals'
@@ -73,17 +79,19 @@ function withLane(app: Express, cache: RequestHandler): Express {
           else Reflect.apply(app as unknown as () => void, self, given)
         })
       }
-      if (req.method === 'GET' || req.method === 'HEAD') void teach(app, req).then(dispatch)
+      const throughLane: RequestListener = (...taught) =>
+        void Promise.resolve(lane.answers(...taught)).then((answered) => answered || app(...taught))
+      if (req.method === 'GET' || req.method === 'HEAD') void teach(throughLane, req).then(dispatch)
       else dispatch()
     },
   })
 }
 
-async function teach(app: Express, { method, url, headers }: IncomingMessage): Promise<void> {
+async function teach(app: RequestListener, { method, url, headers }: IncomingMessage): Promise<void> {
   const { range, cookie, authorization, origin, connection, ...rest } = headers
   const plain = Object.entries(rest).filter(([name]) => !/^(?:if-|content-|transfer-|upgrade)/.test(name))
   const sent = { ...Object.fromEntries(plain), 'cache-control': 'only-if-cached' }
-  const server = app.listen(0)
+  const server = createServer(app).listen(0)
   await once(server, 'listening')
   for (let i = 0; i < 2; i++) {
     const { port } = server.address() as AddressInfo

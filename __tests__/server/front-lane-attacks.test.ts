@@ -76,6 +76,28 @@ describe('what a function of the application throws', () => {
     await request(server).get('/a').set(from('192.0.2.1, nonsense')).expect(500)
     await request(server).get('/a').set(from('192.0.2.1')).expect(200)
   })
+
+  it('after a refusal was sent is nobody’s', async () => {
+    const limit = limitWith({ limit: 1 })
+    const { app, server } = await worldOf([limit], limit)
+    let broken = false
+    app.set('trust proxy', () => {
+      if (broken) throw new Error('no list of proxies')
+      return false
+    })
+    server.prependListener('request', (_req, res) => {
+      broken = false
+      res.prependListener('finish', () => {
+        broken = true
+      })
+    })
+    for (let i = 0; i < 3; i++)
+      await request(server)
+        .get('/a')
+        .expect(i === 0 ? 200 : 429)
+    // An error of the process would fail the test by now.
+    await new Promise(setImmediate)
+  })
 })
 
 describe('whom a limiter let pass uncounted', () => {

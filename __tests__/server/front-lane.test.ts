@@ -404,6 +404,24 @@ describe('a response is left to Express', () => {
     expect(await seesNext(world, '/a', { [name]: value })).toBe(true)
   })
 
+  it('whose URL was one only inside of the application', async () => {
+    const world = await worldOf({
+      before: [
+        (req, res, next) => {
+          if (req.url.startsWith('/internal')) res.sendStatus(403)
+          else next()
+        },
+        (req, _res, next) => {
+          req.url = `/internal${req.url}`
+          req.originalUrl = req.url
+          next()
+        },
+      ],
+    })
+    await warm(world)
+    await request(world.server).get('/internal/a').expect(403)
+  })
+
   it('to scripts of other sites, unless all of them may read it', async () => {
     const world = await worldOf({ before: [cors() as RequestHandler] })
     await warm(world)
@@ -459,6 +477,13 @@ describe('a refusal is answered in front', () => {
     await request(world.server).get('/a').set(from('192.0.2.2, 192.0.2.1')).expect(429)
     await limit.reset({ address: '192.0.2.1' })
     await request(world.server).get('/a').set(from('192.0.2.1')).expect(200)
+  })
+
+  it('not where something in front of the limiter decides how it may be cached', async () => {
+    const limit = limitWith()
+    const world = await worldOf({ before: [sets('Cache-Control', 'private'), limit], front: [limit] })
+    for (let i = 0; i < 6; i++) await request(world.server).get('/a')
+    await request(world.server).get('/a').expect(429).expect('Cache-Control', 'private')
   })
 
   it('only where the limiter stands', async () => {
@@ -558,25 +583,47 @@ describe('a hit in Redis', () => {
     expect(world.seen()).toBe(seen + 1)
   })
 
-  it('of a variant is read again by Express, where a middleware may have chosen another', async () => {
+  it('that was read for other headers than Express has in the end is read again there', async () => {
     const world = await worldOf({
+      cache: cacheWith({ local: false, ttl: undefined }),
+      // Leaves no trace on requests without credentials, from which the route is learned.
       before: [
         (req, _res, next) => {
-          if (req.headers.cookie !== undefined) {
+          if (req.headers.authorization !== undefined) {
+            delete req.headers.authorization
             delete req.headers.cookie
-            req.headers['accept-language'] = 'fr'
           }
           next()
         },
       ],
-      cache: cacheWith({ local: false }),
-      handler: (req, res) => void res.vary('Accept-Language').send(`in ${req.headers['accept-language']}`),
+      handler: (req, res) => {
+        res.set('Cache-Control', 'max-age=3600').vary('Cookie').send(`for ${req.headers.cookie}`)
+      },
     })
-    const english = { 'Accept-Language': 'en' }
-    await warm(world, '/a', english)
-    expect(await seesNext(world, '/a', english)).toBe(false)
-    const french = await request(world.server).get('/a').set(english).set('Cookie', 'visits=2')
-    expect(french.text).toBe('in fr')
+    await warm(world)
+    await request(world.server).get('/a').set('Cookie', 'name=ann').expect(200, 'for name=ann')
+    const both = { Cookie: 'name=ann', Authorization: 'Bearer x' }
+    await request(world.server).get('/a').set(both).expect(200, 'for undefined')
+  })
+
+  it('that a middleware in front of the cache invalidates stands in for no error', async () => {
+    const cache = cacheWith({ local: false, ttl: '1s', staleIfError: '1h' })
+    let down = false
+    const world = await worldOf({
+      cache,
+      before: [
+        (_req, _res, next) => {
+          if (down) cache.invalidateTags('all').then(() => next(), next)
+          else next()
+        },
+      ],
+      handler: (_req, res) => void (down ? res.sendStatus(503) : res.send('old')),
+    })
+    await warm(world)
+    await request(world.server).get('/a').expect(200, 'old')
+    await new Promise((resolve) => setTimeout(resolve, 1100))
+    down = true
+    await request(world.server).get('/a').expect(503)
   })
 
   it('is looked for behind a hung Redis no longer than one deadline, then Express answers', async () => {
@@ -590,6 +637,37 @@ describe('a hit in Redis', () => {
       own.server.resume()
     }
     await eventually(() => redis.available)
+  }, 20_000)
+
+  it('whose client has gone meanwhile is not told to Express, where nobody would hear of that any more', async () => {
+    let waiting = 0
+    const world = await worldOf({
+      cache: cacheWith({ local: false }),
+      before: [
+        (req, res, next) => {
+          if (req.headers['x-slot'] !== undefined) {
+            waiting++
+            res.once('close', () => waiting--)
+          }
+          next()
+        },
+      ],
+    })
+    await warm(world)
+    own.server.pause()
+    try {
+      await request(world.server)
+        .get('/a')
+        .set({ 'X-Slot': '1', 'Cache-Control': 'no-cache' })
+        .timeout(50)
+        .catch(() => {})
+      // The server is told of it in a turn of its own.
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    } finally {
+      own.server.resume()
+    }
+    await eventually(async () => redis.available && (await seesNext(world)) === false)
+    expect(waiting).toBe(0)
   }, 20_000)
 
   it('whose client has gone meanwhile hurts nobody', async () => {

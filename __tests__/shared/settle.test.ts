@@ -1,4 +1,4 @@
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import { createServer, get, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setFlagsFromString } from 'node:v8'
@@ -41,6 +41,25 @@ onSlow('where changing prototypes is slow', () => {
     // The first ones, before Node and Express have done everything once, may differ.
     expect(sameOf((await exchanges(40, () => {})).slice(20))).toBe(0)
     expect(sameOf((await exchanges(40, settle)).slice(20))).toBe(19)
+  })
+
+  it.each([
+    ['frozen', Object.freeze],
+    ['sealed', Object.seal],
+    ['closed to new properties', Object.preventExtensions],
+  ])('objects that are %s stay as they are', (_what, close) => {
+    const open = (): object =>
+      Object.assign(
+        new EventEmitter().on('end', () => {}),
+        { method: 'GET' },
+      )
+    for (const [req, res] of [
+      [close(open()), open()],
+      [open(), close(open())],
+    ] as readonly [object, object][]) {
+      expect(() => settle(req, res)).not.toThrow()
+      expect([req, res].map((each) => (each as EventEmitter).listenerCount('end'))).toEqual([1, 1])
+    }
   })
 
   it('a request and its response have what they had, and their listeners', () => {

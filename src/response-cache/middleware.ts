@@ -234,10 +234,10 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
       if (plan.use === 'bypass') return false
       const resource = responses.resource(targetOf(req, keyed(req.url ?? '/'), trusts), NO_PARTS)
       if (hits.answer(req, res, resource, plan, front)) return true
+      const { epoch } = responses.store
       return responses.find(resource, req.headers, resource.tags, Date.now()).then((found) => {
         if (hits.use(req, res, found, plan, Date.now(), front)) return true
-        // Headers that choose among variants may be others once the request comes to its middleware.
-        if (found.state === 'away' || found.names.length === 0) prefetches.keep(req, resource, found)
+        prefetches.keep(req, resource, found, epoch)
         return false
       })
     },

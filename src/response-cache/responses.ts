@@ -148,6 +148,12 @@ export class Responses {
     return this.#compress && isCompressible(head, size)
   }
 
+  /** Whether it is what these headers would be answered with, and not another variant. */
+  isFor({ key }: Resource, requestHeaders: RequestHeaders, found: Lookup): boolean {
+    if (found.state === 'away' || found.names.length === 0) return true
+    return found.key === this.#variantKey(key, found.names, requestHeaders)
+  }
+
   async save(response: Response, before: Snapshot, now: number): Promise<boolean> {
     const { resource, head, kept, removed, body, keeping } = response
     const { lifetimeMs, afterlifeMs, birth, isPublic, stale, without } = keeping

@@ -60,8 +60,9 @@ function withFront(app: ExpressApplication, middlewares: readonly object[]): Req
     const answered = lane.answers(req, res)
     if (answered === false) app(req, res)
     else if (answered !== true) {
-      // In a tick of its own: what it may throw is an error of the process, as it is without a lane.
-      void answered.then((done) => done || process.nextTick(app, req, res))
+      // In a tick of its own: what it may throw is an error of the process, as it is without a lane. Not where the client
+      // has gone by now: middlewares would wait for a `close` that has been.
+      void answered.then((done) => done || req.destroyed || process.nextTick(app, req, res))
     }
   }
 }

@@ -16,7 +16,8 @@ export const settledMark: unique symbol = Symbol.for('holdfast.settled') as neve
 export const settle: (req: object, res: object) => void = prototypesAreSlow() ? settleBoth : () => {}
 
 function settleBoth(req: object, res: object): void {
-  if (settledMark in req) return
+  // What somebody has frozen stays as it is.
+  if (settledMark in req || !Object.isExtensible(req)) return
   asTable(req as Emitting)
   asTable(res as Emitting)
   Object.defineProperty(req, settledMark, { value: true })
@@ -27,8 +28,7 @@ interface Emitting {
 }
 
 function asTable(object: Emitting): void {
-  if (!Object.hasOwn(object, '_events')) return
+  if (!Object.hasOwn(object, '_events') || !Object.isExtensible(object)) return
   const { _events } = object
-  delete object._events
-  object._events = _events
+  if (Reflect.deleteProperty(object, '_events')) object._events = _events
 }

@@ -35,6 +35,8 @@ export class FrontLane {
   readonly #hits = new Table<Hit>()
   readonly #refused = new Table<Refused>()
   readonly #traces = new Traces()
+  /** The URLs of requests that went to Express, which may rewrite `originalUrl` as well. */
+  readonly #sent = new WeakMap<IncomingMessage, string | undefined>()
   /** Express' own getter of the address asks this instead of a request. */
   readonly #standIn: { headers: unknown; socket: unknown; readonly ip?: string }
 
@@ -48,7 +50,11 @@ export class FrontLane {
   answers(req: IncomingMessage, res: ServerResponse): Awaitable<boolean> {
     try {
       const answered = this.#answers(req, res)
-      return isPromise(answered) ? answered.catch(() => leave(res)) : answered
+      if (!isPromise(answered)) return answered || this.#passOn(req)
+      return answered.then(
+        (done) => done || this.#passOn(req),
+        () => leave(res),
+      )
     } catch {
       // Functions of the application are asked, such as its `trust proxy`: what they throw is an error of the request,
       // and here it would be one of the process.
@@ -70,6 +76,11 @@ export class FrontLane {
     return hit !== undefined && holdFor(req, trusts, hit) && hit.cache.answer(req, res, trusts, hit.head)
   }
 
+  #passOn(req: IncomingMessage): false {
+    this.#sent.set(req, req.url)
+    return false
+  }
+
   #add(middleware: object): void {
     const lane = laneOf(middleware)
     if (lane.kind === 'none') {
@@ -87,14 +98,20 @@ export class FrontLane {
       return true
     }
     const { method = '', url = '' } = req
-    res.once('finish', () => this.#learnRefusal(req, res, { refuser, method, url }))
+    res.once('finish', () => {
+      try {
+        this.#learnRefusal(req, res, { refuser, method, url })
+      } catch {
+        // As in `answers`. Here nobody else would catch it.
+      }
+    })
     return false
   }
 
   #learnHit(req: Routed, res: ServerResponse, status: number, cache: Answering): void {
     const { method, originalUrl, baseUrl = '', url = '' } = req
     // A middleware in front that has rewritten the URL may have done so for this request alone.
-    if (originalUrl === undefined || baseUrl + url !== originalUrl) return
+    if (originalUrl === undefined || baseUrl + url !== originalUrl || this.#sent.get(req) !== originalUrl) return
     const guards = this.#refusers.filter(({ leaves }) => leaves !== undefined && leaves in req)
     // Who asks for what is not there is of interest to them.
     if (guards.some((guard) => status >= 400 || guard.watches(originalUrl))) return
@@ -116,7 +133,7 @@ export class FrontLane {
     if (res.statusCode !== 429 || req.method !== method || req.originalUrl !== url || !refuser.hasRefused(req)) return
     // Node has taken its own listeners off the request by now.
     if (!this.#isPlain(req, res, ['rateLimit', '_eventsCount', refuser.leaves], 0)) return
-    const head = staticHead(res, (name) => OF_A_REFUSAL.test(name))
+    const head = staticHead(res, (name) => refuser.sets.test(name))
     if (head === undefined) return
     const circumstances = circumstancesOf(req, head, this.#app.get('trust proxy fn') as TrustProxy)
     if (circumstances === undefined) return
@@ -154,5 +171,3 @@ function leave(res: ServerResponse): boolean {
   res.statusMessage = ''
   return false
 }
-
-const OF_A_REFUSAL = /^(?:ratelimit|x-ratelimit-|retry-after$|content-type$|content-length$|cache-control$)/

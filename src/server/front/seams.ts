@@ -47,6 +47,8 @@ export interface Refuser {
   watches(url: string): boolean
   /** It stands in front of what it lets pass, watches the response, and leaves this on the request. */
   readonly leaves: string | undefined
+  /** Names of what is its own in the head of a refusal; what else is there was set in front of it. */
+  readonly sets: RegExp
 }
 
 export type Lane =
@@ -74,6 +76,7 @@ export function laneOf(middleware: object): Lane {
 function refuserOf(limiter: Limiting): Refuser {
   return {
     leaves: undefined,
+    sets: /^(?:ratelimit|x-ratelimit-|retry-after$|content-type$|content-length$)/,
     find(req, address) {
       const refusal = limiter.isBlocked(req, address)
       if (refusal === undefined) return undefined
@@ -93,6 +96,7 @@ function refuserOf(limiter: Limiting): Refuser {
 function guardOf(security: Guarding): Refuser {
   return {
     leaves: 'security',
+    sets: /^(?:retry-after$|content-type$|content-length$|cache-control$)/,
     find({ url = '' }, address) {
       const left = security.blockedFor(address)
       if (left === undefined || isTrap(url)) return undefined
