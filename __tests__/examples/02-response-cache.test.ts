@@ -3,6 +3,7 @@ import type { Express } from 'express'
 import request from 'supertest'
 import { createApp } from '../../examples/02-response-cache/app.js'
 import type { RedisManager } from '../../src/index.js'
+import { eventually } from '../support/eventually.js'
 import { useRedis } from '../support/use-redis.js'
 
 let redis: RedisManager
@@ -31,6 +32,15 @@ it('caches lists and pages and forgets both when a price changes', async () => {
 it('does not cache what is not there', async () => {
   expect(await stateOf('/products/9')).toBe('MISS')
   expect(await stateOf('/products/9')).toBe('MISS')
+})
+
+it('sends the price list in the encoding that its client prefers, compressed once', async () => {
+  const list = (encoding: string) => request(app).get('/prices.csv').set('Accept-Encoding', encoding)
+  const { text } = await list('identity')
+  await eventually(async () => (await list('gzip')).headers['content-encoding'] === 'gzip')
+  const { headers, text: unpacked } = await list('gzip')
+  expect([headers['x-cache'], headers.vary, unpacked]).toEqual(['HIT', 'Accept-Encoding', text])
+  expect(Number(headers['content-length'])).toBeLessThan(text.length / 2)
 })
 
 it('gives every user their own orders', async () => {

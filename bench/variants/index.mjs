@@ -48,5 +48,6 @@ export const variants = [
   { name: 'express-session-connect-redis', group: 'session' },
   { name: 'express-session-null', group: 'session' },
   { name: 'express-json-fast-server', group: 'server' },
+  { name: 'express-json-settled', group: 'server' },
   { name: 'node-http', group: 'server' },
 ]

@@ -18,6 +18,8 @@ export function createApp(redis: RedisManager): Express {
   const page = responseCache({ redis, ttl: '10m', tags: (req) => ['products', `product:${req.params.id}`] })
   const orders = responseCache({ redis, ttl: '30s', key: (req) => req.get('authorization') ?? null })
 
+  const prices = responseCache({ redis, ttl: '10m', tags: ['products'], compress: true })
+
   const app = express()
 
   app.get('/products', list, (_req, res) => {
@@ -28,6 +30,14 @@ export function createApp(redis: RedisManager): Express {
     const product = catalogue.get(Number(req.params.id))
     if (product === undefined) res.status(404).json({ error: 'no such product' })
     else res.json(product)
+  })
+
+  // Long, and asked for by browsers: kept in Brotli and gzip too, each made once and in the background.
+  app.get('/prices.csv', prices, (_req, res) => {
+    const lines = [...catalogue.values()].flatMap(({ name, price }) =>
+      Array.from({ length: 100 }, (_, index) => `${name},${index + 1},${price * (index + 1)}`),
+    )
+    res.type('text/csv').send(`name,quantity,price\n${lines.join('\n')}\n`)
   })
 
   // One cached answer per user: without `key`, requests with Authorization are never cached.

@@ -1,4 +1,4 @@
-import { Memo } from './memo.js'
+import { Memo } from '../shared/memo.js'
 
 const AT_ONCE = 2
 const MOST = 16

@@ -2,11 +2,11 @@ import { promisify } from 'node:util'
 import { brotliCompress, constants, gzip, type InputType } from 'node:zlib'
 import type { Store } from '../cache/store.js'
 import type { RedisManager } from '../redis/index.js'
+import { Memo } from '../shared/memo.js'
 import { Background } from './background.js'
 import type { Sent } from './encoded.js'
 import { acceptedEncodings, type Encoding } from './encodings.js'
 import type { Found } from './found.js'
-import { Memo } from './memo.js'
 import { type Division, encodeStored } from './stored.js'
 
 type RequestHeaders = Readonly<Record<string, string | string[] | undefined>>

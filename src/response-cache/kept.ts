@@ -1,8 +1,8 @@
 import { isAscii } from 'node:buffer'
 import type { Entry } from '../cache/entry.js'
 import type { Decoded } from '../cache/store.js'
+import { Memo } from '../shared/memo.js'
 import { divided, type Encoded, PLAIN, partsOf } from './encoded.js'
-import { Memo } from './memo.js'
 import { type Prepared, prepare } from './prepared.js'
 import { decodeStored, type Stored, type StoredHead } from './stored.js'
 

@@ -15,12 +15,13 @@ import { hideLabels } from './labels.js'
 import { marker } from './marks.js'
 import { watchMiss } from './miss.js'
 import { type OptionsFor, settingsOf } from './options.js'
+import { outOfTurn } from './out-of-turn.js'
 import { type BypassReason, type HeadFacts, type Lookup, lookup, type Plan, storing } from './policy.js'
 import { Prefetches } from './prefetch.js'
 import { keyedUrl } from './query.js'
 import { Responses } from './responses.js'
 import { reuse } from './reuse.js'
-import { type ResponseCacheSeam, withSeam } from './seam.js'
+import { withSeam } from './seam.js'
 import { authorityOf, type Target, type TrustProxy, targetOf } from './target.js'
 import { UnkeyedHeaders } from './unkeyed.js'
 
@@ -216,32 +217,7 @@ export function responseCache(options: ResponseCacheOptions): ResponseCacheMiddl
     }
   }
 
-  const seam: ResponseCacheSeam<Request> = {
-    prefetch(req) {
-      if (disabled || key !== undefined || !redis.available) return
-      const plan = planOf(req)
-      if (plan.use === 'bypass') return
-      const named = typeof tags === 'function' ? tags(req) : undefined
-      if (isPromise(named)) return void named.catch(() => {})
-      const resource = responses.resource(targetOf(req, keyed(req.originalUrl), trustOf(req)), NO_PARTS)
-      prefetches.start(req, resource, named === undefined ? resource.tags : [...named, resource.urlTag])
-    },
-    watch: (watcher) => void hits.watchers.push(watcher),
-    ineligible: key === undefined ? undefined : '"key" is a function of the request',
-    answer(req, res, trusts, front) {
-      if (disabled || key !== undefined || !redis.available) return false
-      const plan = planOf(req)
-      if (plan.use === 'bypass') return false
-      const resource = responses.resource(targetOf(req, keyed(req.url ?? '/'), trusts), NO_PARTS)
-      if (hits.answer(req, res, resource, plan, front)) return true
-      const { epoch } = responses.store
-      return responses.find(resource, req.headers, resource.tags, Date.now()).then((found) => {
-        if (hits.use(req, res, found, plan, Date.now(), front)) return true
-        prefetches.keep(req, resource, found, epoch)
-        return false
-      })
-    },
-  }
+  const seam = outOfTurn<Request>({ settings, responses, hits, prefetches, keyed, planOf, trustOf })
 
   return Object.assign(withSeam(responseCacheMiddleware as RequestHandler, seam), {
     invalidateTags: (...names: string[]) => responses.store.invalidateTags(names),

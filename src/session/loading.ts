@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { RedisManager } from '../redis/index.js'
+import { Memo } from '../shared/memo.js'
 import { signedId } from './cookie.js'
 import type { SessionCore } from './core.js'
 import { isSessionUnavailable, SessionEndedError, SessionUnavailableError } from './errors.js'
@@ -36,6 +37,8 @@ export interface LoadingSettings {
 export class Loading {
   readonly #settings: LoadingSettings
   readonly #prefetches: Prefetches
+  /** Ids in Cookie headers whose signature was found good: checking one costs more than reading its session. */
+  readonly #verified = new Memo<string>(2000, 512)
 
   constructor(settings: LoadingSettings) {
     this.#settings = settings
@@ -138,6 +141,11 @@ export class Loading {
     const { cookie } = request.headers
     if (cookie === undefined) return undefined
     if (!(request.originalUrl ?? request.url ?? '').startsWith(pathOf(request))) return undefined
-    return signedId(cookie, name, secrets)
+    let id = this.#verified.get(cookie)
+    if (id === undefined) {
+      id = signedId(cookie, name, secrets)
+      if (id !== undefined) this.#verified.set(cookie, id)
+    }
+    return id
   }
 }

@@ -1,4 +1,5 @@
 import type { FallbackReason, RedisClient, RedisManager } from '../redis/index.js'
+import { Memo } from '../shared/memo.js'
 import { type Address, addressOf } from './address.js'
 import { openWith } from './envelope.js'
 import { referenceOf } from './id.js'
@@ -22,17 +23,27 @@ const NEVER = -1
 /** Asks Redis for sessions, by the id of now or of before their renewal. */
 export class SessionReads {
   readonly #settings: ReadsSettings
+  readonly #addresses = new Memo<Address>(2000, 128)
 
   constructor(settings: ReadsSettings) {
     this.#settings = settings
   }
 
   find(id: string, touchAfter: number = NEVER): Promise<Found> {
-    const { redis, outbox } = this.#settings
-    const address = addressOf(redis.keys, id)
+    const { outbox } = this.#settings
+    const address = this.#addressOf(id)
     if (outbox.ended(address)) return Promise.resolve({ status: 'revoked' })
     if (outbox.waiting === 0) return this.#find(id, address, touchAfter)
     return outbox.flush(address.hash).then(() => this.#find(id, address, touchAfter))
+  }
+
+  #addressOf(id: string): Address {
+    let address = this.#addresses.get(id)
+    if (address === undefined) {
+      address = addressOf(this.#settings.redis.keys, id)
+      this.#addresses.set(id, address)
+    }
+    return address
   }
 
   #find(id: string, address: Address, touchAfter: number): Promise<Found> {
