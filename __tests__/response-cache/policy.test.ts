@@ -1,10 +1,11 @@
 import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
+import { lookup, type Plan } from '../../src/response-cache/asked.js'
 import { parseCacheControl, seconds, splitList } from '../../src/response-cache/cache-control.js'
 import { notModified } from '../../src/response-cache/conditional.js'
 import { type HeaderList, storedHeaders, writtenHeaders } from '../../src/response-cache/headers.js'
 import { canonicalUrl, resourceKey, sharedAuthority, urlTag } from '../../src/response-cache/key.js'
-import { type HeadFacts, lookup, type Plan, type RouteFacts, storing } from '../../src/response-cache/policy.js'
+import { type HeadFacts, type RouteFacts, storing } from '../../src/response-cache/policy.js'
 import { parseVary, variantOf } from '../../src/response-cache/vary.js'
 
 describe('Cache-Control', () => {

@@ -1,11 +1,11 @@
 import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
+import type { Asked } from '../../src/response-cache/asked.js'
 import { formatCacheStatus } from '../../src/response-cache/cache-status.js'
 import { birthOf, directivesOf, guessedLifetime, statedLifetime } from '../../src/response-cache/freshness.js'
 import { type HeaderList, updatedHeaders } from '../../src/response-cache/headers.js'
 import { outdatedBy } from '../../src/response-cache/invalidating.js'
 import { tagsIn } from '../../src/response-cache/labels.js'
-import type { Asked } from '../../src/response-cache/policy.js'
 import { sliceOf } from '../../src/response-cache/range.js'
 import { reuse, standsIn } from '../../src/response-cache/reuse.js'
 

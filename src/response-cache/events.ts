@@ -1,4 +1,5 @@
-import type { BypassReason, Refusal } from './policy.js'
+import type { BypassReason } from './asked.js'
+import type { Refusal } from './policy.js'
 
 /** How one request went through a response cache. */
 export type ResponseCacheOutcome =

@@ -1,3 +1,4 @@
+export type { BypassReason } from './asked.js'
 export type { ResponseCacheOutcome } from './events.js'
 export { type ResponseCacheMiddleware, type ResponseCacheOptions, responseCache } from './middleware.js'
-export type { BypassReason, Refusal } from './policy.js'
+export type { Refusal } from './policy.js'

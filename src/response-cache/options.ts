@@ -19,8 +19,9 @@ import {
   type Rules,
   requireOptions,
 } from '../shared/options.js'
+import type { AskedRoute } from './asked.js'
 import type { MarkOptions } from './marks.js'
-import type { AskedRoute, RouteFacts } from './policy.js'
+import type { RouteFacts } from './policy.js'
 import { type KeyedParameter, keyedParameter } from './query.js'
 import type { LocalCopies } from './responses.js'
 

@@ -1,4 +1,4 @@
-import type { Asked } from './policy.js'
+import type { Asked } from './asked.js'
 import type { StoredHead } from './stored.js'
 
 export interface Candidate {
