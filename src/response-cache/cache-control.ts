@@ -2,7 +2,8 @@
 export type Directives = ReadonlyMap<string, string | undefined>
 
 const NONE: Directives = new Map()
-const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
+/** RFC 9110 §5.6.2. */
+export const TOKEN: RegExp = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 
 /**
  * Cache-Control (RFC 9111 §5.2), quoted strings understood. Malformed input must not lose a restriction: the name of a

@@ -1,3 +1,4 @@
+import { TOKEN } from './cache-control.js'
 import type { HeaderList } from './headers.js'
 
 /** Encodings whose bodies lie one behind the other, and their lengths; 0 where the body is not worth it. */
@@ -32,8 +33,6 @@ export interface Stale {
 export type Stored =
   | { readonly kind: 'response'; readonly head: StoredHead }
   | { readonly kind: 'variants'; readonly names: readonly string[] }
-
-const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 
 export function encodeStored(stored: Stored): Buffer {
   return Buffer.from(JSON.stringify(stored))
